@@ -1,0 +1,129 @@
+"""Every setting of the program, read once from the environment.
+
+Nothing else reads `os.environ`. All variables begin with `DREAMLINE_`; `docs/configuration.md` lists them
+and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from core.errors import BadInput, Problem
+
+
+def default_home() -> Path:
+    """Where data lies when nothing is said: an unprivileged user must be able to reach it, even for root."""
+    if os.name == "posix" and os.geteuid() == 0:
+        return Path("/var/lib/dreamline")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "dreamline"
+
+
+def _setting(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One value per variable; the variable is `DREAMLINE_` and the field's name in capitals."""
+
+    home: Path = field(
+        default_factory=default_home,
+        metadata={"help": "folder of the embedded database, the pictures, the weights and the messages"},
+    )
+    database_url: str | None = _setting(None, "postgresql://… of your own; unset: the embedded Postgres")
+    broker_url: str | None = _setting(None, "redis://… or amqp://…; unset: files below the home")
+    storage_url: str | None = _setting(
+        None, "a folder or bucket for pictures (anything fsspec opens); unset: home/store"
+    )
+    models: Path | None = _setting(None, "folder of weights; unset: home/models")
+    cards: tuple[str, ...] = _setting((), "folders with model cards of your own, separated by commas")
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:1 or mps")
+    plugins: tuple[str, ...] = _setting((), "only these plugins are loaded, separated by commas; empty: all")
+    block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")
+    trace_hooks: bool = _setting(False, "1: every hook call is logged with its results")
+    log: str = _setting("WARNING", "DEBUG, INFO, WARNING or ERROR")
+    lease_seconds: float = _setting(20.0, "how long claimed work stays a worker's without a sign of life")
+    poll_seconds: float = _setting(5.0, "how often an idle worker looks for work by itself")
+    batch_size: int = _setting(8, "most images that are made together")
+    batch_seconds: float = _setting(900.0, "longest that one batch may take before its process is ended")
+    max_attempts: int = _setting(6, "claims after which unfinished work is given up as dead")
+    retry_seconds: float = _setting(5.0, "pause before the second attempt; doubles with each one")
+    child_memory_gb: float = _setting(0.0, "a working process larger than this is renewed; 0: never")
+    fake_seconds: float = _setting(0.0, "time that the fake generator takes an image, to stand for a slow one")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Reads `environ` (the process's own by default).
+
+        Raises:
+            BadInput: naming every variable that can't be read.
+        """
+        env = os.environ if environ is None else environ
+        known = {f"DREAMLINE_{one.name.upper()}": one for one in fields(cls)}
+        values: dict[str, Any] = {}
+        problems = []
+        for variable, one in known.items():
+            text = env.get(variable, "")
+            if text:
+                try:
+                    values[one.name] = _read(str(one.type), text)
+                except ValueError:
+                    problems.append(
+                        Problem(
+                            f"environment variable {variable}",
+                            f"{text!r} can't be read",
+                            f"It means: {one.metadata['help']}",
+                        )
+                    )
+        BadInput.gather(problems)
+        return cls(**values)
+
+    @property
+    def models_folder(self) -> Path:
+        return self.models or self.home / "models"
+
+    @property
+    def store_url(self) -> str:
+        return self.storage_url or str(self.home / "store")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the Postgres that dreamline runs itself."""
+        return self.database_url is None
+
+
+def _read(annotation: str, text: str) -> Any:
+    if annotation == "bool":
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise ValueError(text)
+    if annotation.startswith("tuple"):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if annotation in ("int", "float"):
+        number = int(text) if annotation == "int" else float(text)
+        if not 0 <= number < float("inf"):
+            raise ValueError(text)
+        return number
+    if annotation.startswith("Path"):
+        return Path(text).expanduser().absolute()
+    return text
+
+
+def misspelt(environ: Mapping[str, str] | None = None) -> list[Problem]:
+    """Variables that begin with `DREAMLINE_` and that no setting has: likely slips of the pen."""
+    env = os.environ if environ is None else environ
+    known = [f"DREAMLINE_{one.name.upper()}" for one in fields(Settings)]
+    problems = []
+    for variable in sorted(env):
+        if variable.startswith("DREAMLINE_") and variable not in known:
+            close = difflib.get_close_matches(variable, known, n=1)
+            mend = f"Did you mean {close[0]}?" if close else "docs/configuration.md lists the variables"
+            problems.append(Problem(f"environment variable {variable}", "no setting has this name", mend))
+    return problems
