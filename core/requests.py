@@ -28,7 +28,12 @@ class Method:
     weights: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
+        """As JSON values; `from_dict` reads them back."""
         return {"name": self.name, "version": self.version, "weights": dict(self.weights)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Method:
+        return cls(told["name"], told["version"], dict(told["weights"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,22 @@ class Reference:
     plugin: str = ""
     method: Method = field(default_factory=lambda: Method("default"))
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values; `from_dict` reads them back."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "source": self.source,
+            "options": dict(self.options),
+            "plugin": self.plugin,
+            "method": self.method.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Reference:
+        return cls(**{**told, "method": Method.from_dict(told["method"])})
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -60,7 +81,9 @@ class Request:
 
     `prompt` is final: references stand in it as `[ref#1]` … in the order of `references`, and the kinds'
     additions are in. `width` and `height` are pixels. `first_step_guidance` replaces `guidance` in the
-    first step where a model card says so; `true_cfg` of 1 means no second pass.
+    first step where a model card says so; `true_cfg` of 1 means no second pass. Over 1, the steps from
+    `true_cfg_start` to before `true_cfg_end` (counted from 0; None: all) run a second time with the negative
+    prompt, `negative_guidance` and no references.
     """
 
     model: str
@@ -74,6 +97,33 @@ class Request:
     first_step_guidance: float | None = None
     true_cfg: float = 1.0
     negative_prompt: str = ""
+    negative_guidance: float = 3.5
+    true_cfg_start: int = 0
+    true_cfg_end: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values; `from_dict` reads them back."""
+        return {
+            "model": self.model,
+            "prompt": self.prompt,
+            "references": [reference.as_dict() for reference in self.references],
+            "width": self.width,
+            "height": self.height,
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "first_step_guidance": self.first_step_guidance,
+            "true_cfg": self.true_cfg,
+            "negative_prompt": self.negative_prompt,
+            "negative_guidance": self.negative_guidance,
+            "true_cfg_start": self.true_cfg_start,
+            "true_cfg_end": self.true_cfg_end,
+        }
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Request:
+        references = tuple(Reference.from_dict(one) for one in told["references"])
+        return cls(**{**told, "references": references})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,58 @@
+"""A finished image as a file: PNG that carries its own recipe, so that it can be made again.
+
+The recipe is the request as JSON under the key `dreamline`, without the paths of the reference files: those
+are names on somebody's disk; their hashes say which pictures they were.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from core.errors import BadInput
+from core.requests import Image, Request
+
+KEY = "dreamline"
+
+
+def encode_image(image: Image) -> bytes:
+    """PNG bytes of an image, a function of its pixels and its request alone."""
+    from PIL.PngImagePlugin import PngInfo
+
+    told = PngInfo()
+    told.add_itxt(KEY, json.dumps(recipe(image.request), sort_keys=True, ensure_ascii=False))
+    file = io.BytesIO()
+    image.picture.save(file, format="PNG", pnginfo=told, compress_level=4)
+    return file.getvalue()
+
+
+def recipe(request: Request) -> dict[str, Any]:
+    """The request as it is written into files."""
+    told = request.as_dict()
+    for reference in told["references"]:
+        reference["source"] = ""
+    return told
+
+
+def read_recipe(data: bytes, source: str) -> Request:
+    """The request of an image that dreamline made.
+
+    Raises:
+        BadInput: the file is no PNG, or carries no recipe.
+    """
+    from PIL import Image as PillowImage
+
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            told = picture.info.get(KEY)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadInput.at(source, "is no PNG file", "Give an image that dreamline made") from error
+    if told is None:
+        raise BadInput.at(source, "carries no recipe", "Give a PNG that dreamline made, with its metadata")
+    try:
+        return Request.from_dict(json.loads(told))
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput.at(
+            source, f"carries a recipe that can't be read ({error})", "Another version made it"
+        ) from error
