@@ -1,0 +1,167 @@
+"""Records: one engine a process, sessions, and the patience that a restarting Postgres asks for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+import migrations
+from core.errors import DreamlineError, Infrastructure
+from core.settings import Settings
+from orchestrator.records import embedded
+
+
+class DatabaseAway(Infrastructure):
+    """Postgres can't be reached or broke off; whether a COMMIT under way was kept is unknown."""
+
+
+log = logging.getLogger("dreamline.database")
+Answer = TypeVar("Answer")
+
+UPGRADE_LOCK = 7_310_001
+VERBS_LOCK = 7_310_002
+SWEEP_LOCK = 7_310_003
+"""Advisory locks: one migration at a time, one verb on campaigns at a time, no sweep between a result's file
+and its row."""
+
+
+class Database:
+    """The way to Postgres: `with database.begin() as connection`, one transaction each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine: Engine | None = None
+        self._url = ""
+        self._reached = False
+
+    def engine(self) -> Engine:
+        """The engine; with nothing configured it makes sure that the embedded Postgres runs.
+
+        After a failure that is asked again: the server may have come back elsewhere.
+        """
+        if self._engine is not None and self._reached:
+            return self._engine
+        url = self._settings.database_url or embedded.ensure_running(self._settings.home)
+        if self._engine is None or url != self._url:
+            self.close()
+            self._url = url
+            self._engine = create_engine(
+                _with_driver(url),
+                pool_pre_ping=True,
+                pool_size=4,
+                connect_args={
+                    "connect_timeout": 10,
+                    "application_name": "dreamline",
+                    "keepalives_idle": 10,
+                    "keepalives_interval": 5,
+                    "keepalives_count": 3,
+                },
+            )
+        self._reached = True
+        return self._engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction.
+
+        Raises:
+            DatabaseAway: the caller reads by key before anything else.
+        """
+        try:
+            with self.engine().begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            self._reached = False
+            raise DatabaseAway(f"the database failed: {_first_line(error)}") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                self._reached = False
+                raise DatabaseAway(f"the connection to the database broke: {_first_line(error)}") from error
+            raise
+
+    def patiently(self, work: Callable[[Connection], Answer], seconds: float = 60.0) -> Answer:
+        """Runs `work` in a transaction, again while the database can't be reached.
+
+        For work that may run twice: reads, and compare-and-sets.
+        """
+        deadline = time.monotonic() + seconds
+        pause = 0.1
+        while True:
+            try:
+                with self.begin() as connection:
+                    return work(connection)
+            except DatabaseAway as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.info("waiting for the database: %s", error)
+                time.sleep(pause)
+                pause = min(2.0, pause * 2)
+
+    def close(self) -> None:
+        """Closes all connections of this process."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def upgrade(self) -> None:
+        """Brings the tables to this version of dreamline; several processes may try at once."""
+        with self.begin() as connection:
+            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
+            if version(connection) != newest():
+                command.upgrade(alembic_config(connection), "head")
+
+    def require_newest(self) -> None:
+        """Refuses to go on with tables of another version.
+
+        Raises:
+            DreamlineError: saying which versions met and which command mends it.
+        """
+        found = self.patiently(version)
+        if found != newest():
+            raise DreamlineError(
+                f"the database has tables of version {found or 'none'}, this dreamline wants {newest()}: "
+                "run `dreamline db upgrade`"
+            )
+
+
+def version(connection: Connection) -> str | None:
+    """The migration that the database is at, None before the first."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str:
+    """The newest migration that this dreamline brings."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, with the connection that migrations run on."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _with_driver(url: str) -> str:
+    for scheme in ("postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    return url
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
