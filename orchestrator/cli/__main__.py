@@ -1,0 +1,5 @@
+"""`python -m orchestrator.cli` is `dreamline`: for processes that start others of the same installation."""
+
+from orchestrator.cli import main
+
+main()

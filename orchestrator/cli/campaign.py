@@ -1,0 +1,142 @@
+"""`dreamline campaign`: see campaigns and steer them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from core.settings import Settings
+from orchestrator.cli import print_json
+
+if TYPE_CHECKING:
+    from core.registry import Registry
+    from orchestrator.progress import Progress
+    from orchestrator.records.database import Database
+
+
+@click.group()
+def command() -> None:
+    """See and steer campaigns: list, show, pause, resume, cancel, retry."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def list_all(settings: Settings, as_json: bool) -> None:
+    """List all campaigns, newest first, with their progress."""
+    found = _progress(settings, None)
+    if as_json:
+        print_json([one.as_dict() for one in found])
+        return
+    table = Table(
+        "campaign", "state", "model", "images", "done", "failed", "changed", box=None, header_style="bold"
+    )
+    for one in found:
+        changed = one.changed_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        done, dead = str(one.jobs["done"]), str(one.jobs["dead"])
+        table.add_row(one.name, one.state, one.model, str(one.total), done, dead, changed)
+    Console().print(table if found else "No campaigns yet. `dreamline demo` makes a first one.")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; `jobs` has a count per state.")
+@click.pass_obj
+def show(settings: Settings, name: str, as_json: bool) -> None:
+    """Show one campaign: state, counts, causes of failure."""
+    from orchestrator import campaigns
+    from orchestrator.progress import read_failures
+
+    database, _ = _open(settings)
+    with database.begin() as connection:
+        campaigns.find(connection, name)
+        failures = read_failures(connection, name)
+    (one,) = _progress(settings, name)
+    if as_json:
+        told = [
+            {"message": f.message, "class": f.kind, "images": f.images, "example": f.example} for f in failures
+        ]
+        print_json({**one.as_dict(), "failures": told})
+        return
+    console = Console()
+    console.print(f"[bold]{one.name}[/] · {one.state} · model {one.model} · {one.source}")
+    counts = ", ".join(f"{count} {state}" for state, count in one.jobs.items() if count)
+    console.print(f"{one.items} items, {one.total} images: {counts or 'none'}")
+    prepared = ", ".join(f"{count} {state}" for state, count in one.preparations.items() if count)
+    console.print(f"references: {prepared or 'none'}")
+    for failure in failures:
+        console.print(
+            f"[red]{failure.images} failed[/] ({failure.kind}; e.g. {failure.example}): {failure.message}"
+        )
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def pause(settings: Settings, name: str) -> None:
+    """Hold what has not begun; images under way are ended."""
+    from orchestrator import campaigns
+
+    database, registry = _open(settings)
+    campaigns.pause(database, registry, name)
+    click.echo(f"{name} is paused. `dreamline campaign resume {name}` goes on.")
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def resume(settings: Settings, name: str) -> None:
+    """Go on with a paused campaign; workers that run take it up at once."""
+    from orchestrator import campaigns
+    from orchestrator.running import wake_all
+
+    database, registry = _open(settings)
+    campaigns.resume(database, registry, name)
+    wake_all(settings)
+    click.echo(f"{name} is running. `dreamline run FILE` brings workers along; `dreamline worker` is one.")
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def cancel(settings: Settings, name: str) -> None:
+    """End a campaign; images that exist are kept, and so is work that another campaign wants."""
+    from orchestrator import campaigns
+
+    database, registry = _open(settings)
+    campaigns.cancel(database, registry, name)
+    click.echo(f"{name} is cancelled. `dreamline run FILE` would take it up again.")
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def retry(settings: Settings, name: str) -> None:
+    """Give images that could not be made another round of attempts."""
+    from orchestrator import campaigns
+    from orchestrator.running import wake_all
+
+    database, registry = _open(settings)
+    again = campaigns.retry(database, registry, name)
+    wake_all(settings)
+    click.echo(f"{again} images of {name} are queued again.")
+
+
+def _open(settings: Settings) -> tuple[Database, Registry]:
+    from core import registry
+    from orchestrator.records.database import Database
+
+    database = Database(settings)
+    database.upgrade() if settings.embedded else database.require_newest()
+    return database, registry.load(settings)
+
+
+def _progress(settings: Settings, name: str | None) -> list[Progress]:
+    from orchestrator.progress import read_progress
+
+    database, _ = _open(settings)
+    with database.begin() as connection:
+        return read_progress(connection, name)

@@ -1,0 +1,37 @@
+"""`dreamline demo`: a first campaign, with pictures that come along."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from core.settings import Settings
+from orchestrator.cli.run import run_campaign
+
+DEMO = "summer-drop"
+
+
+@click.command()
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for the images [outputs/summer-drop]."
+)
+@click.pass_obj
+def command(settings: Settings, output: Path | None) -> None:
+    """Make the images of the example campaign `summer-drop`, with nothing else installed or running.
+
+    The first run makes 48 images; the second makes none, since all of them exist.
+    """
+    code = run_campaign(settings, example(DEMO) / "campaign.yaml", output, 1, as_json=False)
+    click.echo("Review them: dreamline dashboard")
+    sys.exit(code)
+
+
+def example(name: str) -> Path:
+    """The folder of an example: beside the package in a checkout, inside it in an installed wheel."""
+    import dreamline
+
+    package = Path(dreamline.__file__).parent
+    inside = package / "examples" / name
+    return inside if inside.exists() else package.parent / "examples" / name

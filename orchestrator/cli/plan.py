@@ -1,0 +1,96 @@
+"""`dreamline plan`: what a campaign file would make, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.settings import Settings
+from orchestrator.cli import print_json
+
+if TYPE_CHECKING:
+    from core.registry import Registry
+    from orchestrator.planning.plan import Plan
+    from orchestrator.planning.writing import Outlook
+    from orchestrator.records.database import Database
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def command(settings: Settings, file: Path, as_json: bool) -> None:
+    """Say what campaign FILE would make: how many images are new, reused, or failed before.
+
+    Every mistake in the file, its table and its pictures is reported at once. Nothing is written.
+    """
+    from core import registry
+    from orchestrator.planning.writing import look_ahead
+    from orchestrator.records import embedded
+    from orchestrator.records.database import Database, version
+
+    plugins = registry.load(settings)
+    database = None if settings.embedded and not embedded.exists(settings.home) else Database(settings)
+    plan = read_plan(file, settings, plugins, database)
+    outlook = look_ahead(None, plan)
+    if database is not None:
+        with database.begin() as connection:
+            if version(connection) is not None:
+                outlook = look_ahead(connection, plan)
+    if as_json:
+        print_json(as_dict(plan, outlook))
+    else:
+        describe(plan, outlook)
+
+
+def read_plan(file: Path, settings: Settings, plugins: Registry, database: Database | None) -> Plan:
+    """A campaign file as a plan, with the model's files pinned as they were recorded.
+
+    Raises:
+        BadInput: with every mistake in the file.
+    """
+    from orchestrator.planning.expand import read_brief
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.records.models import recorded_files
+
+    brief = read_brief(file, settings, plugins)
+    return make_plan(brief, settings, plugins, recorded_files(database, brief.card.name))
+
+
+def as_dict(plan: Plan, outlook: Outlook) -> dict[str, object]:
+    """For `--json`."""
+    return {
+        "campaign": plan.brief.campaign,
+        "model": asdict(plan.model),
+        **asdict(outlook),
+        "formats": {shape.name: str(shape) for shape in plan.brief.shapes},
+        "warnings": list(plan.brief.warnings),
+        "notice": plan.brief.card.notice,
+    }
+
+
+def describe(plan: Plan, outlook: Outlook) -> None:
+    """The plan for people."""
+    brief = plan.brief
+    bold = {"bold": True}
+    click.echo(
+        f"{click.style(brief.campaign, **bold)}: {len(brief.rows):,} rows, {outlook.items:,} items, "
+        f"model {brief.card.name}"
+    )
+    for shape in brief.shapes:
+        click.echo(f"  {shape.name}: {shape}")
+    shared = f" ({outlook.shared:,} items share an image)" if outlook.shared else ""
+    click.echo(
+        f"  images: {outlook.new:,} new, {outlook.reused:,} reused, {outlook.failed:,} failed before{shared}"
+    )
+    if outlook.preparations:
+        click.echo(f"  references to prepare: {outlook.preparations:,}")
+    if outlook.failed:
+        click.echo(f"  `dreamline campaign retry {brief.campaign}` tries again what failed")
+    for warning in brief.warnings:
+        click.secho(f"  warning: {warning}", fg="yellow")
+    if brief.card.notice:
+        click.secho(f"  note: {brief.card.notice}", fg="yellow")

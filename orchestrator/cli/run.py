@@ -1,0 +1,138 @@
+"""`dreamline run`: from a campaign file to images, in one command that can be interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.settings import Settings
+from orchestrator.cli import plan as plan_command
+from orchestrator.cli import print_json
+
+if TYPE_CHECKING:
+    from orchestrator.progress import Progress
+
+SOME_FAILED = 3
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the images [outputs/CAMPAIGN].")
+@click.option("-w", "--workers", default=1, show_default=True, help="Processes that make images; 0: none here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
+@click.pass_obj
+def command(settings: Settings, file: Path, output: Path | None, workers: int, as_json: bool) -> None:
+    """Plan campaign FILE, make its images and wait for them.
+
+    Images that exist are reused, whichever campaign made them. Ctrl-C loses nothing: the same command goes
+    on. With --workers 0 the work is left to `dreamline worker` processes elsewhere.
+
+    Exit code 3: some images could not be made; `dreamline campaign show` says why.
+    """
+    sys.exit(run_campaign(settings, file, output, workers, as_json=as_json))
+
+
+def run_campaign(settings: Settings, file: Path, output: Path | None, workers: int, *, as_json: bool) -> int:
+    """Runs one campaign file to its end; returns the exit code."""
+    from core import registry
+    from orchestrator import campaigns
+    from orchestrator.export import export, list_exports
+    from orchestrator.records.database import Database
+    from orchestrator.records.storage import open_storage
+    from orchestrator.running import local_workers, wait_for, wake_all
+
+    began = time.monotonic()
+    plugins = registry.load(settings)
+    # Mistakes in the file are told before a database is touched.
+    plan_command.read_plan(file, settings, plugins, None)
+    database, store = Database(settings), open_storage(settings.store_url)
+    database.upgrade() if settings.embedded else database.require_newest()
+    plan = plan_command.read_plan(file, settings, plugins, database)
+    name = plan.brief.campaign
+    outlook = campaigns.record(database, store, plugins, plan)
+    if not as_json:
+        plan_command.describe(plan, outlook)
+    campaigns.start(database, plugins, name)
+    with _bar(outlook.images, quiet=as_json) as show:
+        if outlook.new:
+            wake_all(settings)
+            with local_workers(settings, workers) if workers else contextlib.nullcontext() as local:
+                end = wait_for(database, name, show, local)
+        else:
+            end = wait_for(database, name, show)
+    folder = output or Path("outputs") / name
+    with database.begin() as connection:
+        exports = list_exports(connection, name)
+    export(store, exports, folder)
+    told = {
+        "campaign": name,
+        "state": end.state,
+        "made": end.jobs["done"] - outlook.reused,
+        "reused": outlook.reused,
+        "failed": end.jobs["dead"],
+        "jobs": end.jobs,
+        "folder": str(folder.absolute()),
+        "files": len(exports),
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    if as_json:
+        print_json(told)
+    else:
+        _tell(told)
+    database.close()
+    return SOME_FAILED if told["failed"] else 0
+
+
+def _tell(told: dict[str, Any]) -> None:
+    if told["state"] != "finished":
+        click.secho(f"The campaign is {told['state']}: not everything was made.", fg="yellow")
+    counts = f"{told['made']} made, {told['reused']} reused, {told['failed']} failed"
+    click.echo(f"{click.style(counts, bold=True)} in {told['seconds']:.1f} s")
+    click.echo(f"Images: {told['folder']} ({told['files']} files)")
+    if told["failed"]:
+        click.echo(f"Why some failed: dreamline campaign show {told['campaign']}")
+
+
+@contextlib.contextmanager
+def _bar(total: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on standard error; plain lines, one every ten seconds, where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, quiet=quiet)
+    if quiet or not console.is_terminal:
+        last = [0.0]
+
+        def line(progress: Progress) -> None:
+            if not quiet and time.monotonic() - last[0] > 10:
+                last[0] = time.monotonic()
+                click.echo(f"{progress.ended} of {progress.total} images{_left(progress)}", err=True)
+
+        yield line
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
+        task = bar.add_task("images", total=total, note="")
+
+        def draw(progress: Progress) -> None:
+            waiting = sum(progress.preparations[state] for state in ("queued", "leased", "failed"))
+            note = f"preparing {waiting} references" if waiting else _left(progress).removeprefix(", ")
+            dead = f"[red]{progress.jobs['dead']} failed[/] " if progress.jobs["dead"] else ""
+            bar.update(task, completed=progress.ended, total=progress.total, note=dead + note)
+
+        yield draw
+
+
+def _left(progress: Progress) -> str:
+    if progress.left is None or progress.ended == progress.total:
+        return ""
+    low, high = progress.left
+    unit, size = ("s", 1) if high < 120 else ("min", 60)
+    return f", about {low / size:.0f}-{high / size:.0f} {unit} left"

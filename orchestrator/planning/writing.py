@@ -1,0 +1,186 @@
+"""Planning: holding a plan against what is recorded, and writing it down in one transaction.
+
+100,000 items go in by COPY into temporary tables and from there, set by set, into the real ones; what is
+there already stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from orchestrator.planning.keys import canonical
+from orchestrator.planning.plan import Plan
+from orchestrator.records import states
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a plan would do, in images: `reused` are made already, `failed` were given up before."""
+
+    items: int
+    images: int
+    new: int
+    reused: int
+    failed: int
+    preparations: int
+
+    @property
+    def shared(self) -> int:
+        """Items whose image another item of the same campaign asks for too."""
+        return self.items - self.images
+
+
+def look_ahead(connection: Connection | None, plan: Plan) -> Outlook:
+    """Counts what is new; reads only. Without a connection (no database yet) everything is."""
+    found = _states(connection, "job", list(plan.jobs)) if connection is not None else {}
+    prepared = _states(connection, "preparation", list(plan.preparations)) if connection is not None else {}
+    reused = sum(state == states.Work.DONE for state in found.values())
+    failed = sum(state == states.Work.DEAD for state in found.values())
+    return Outlook(
+        items=len(plan.items),
+        images=len(plan.jobs),
+        new=len(plan.jobs) - reused - failed,
+        reused=reused,
+        failed=failed,
+        preparations=len(plan.preparations) - sum(state == states.Work.DONE for state in prepared.values()),
+    )
+
+
+def _states(connection: Connection, table: str, keys: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    query = text(f"select key, state from {table} where key = any(:keys)")  # noqa: S608 - a name of ours
+    for start in range(0, len(keys), 20_000):
+        rows = connection.execute(query, {"keys": list(keys[start : start + 20_000])})
+        found.update((row.key, row.state) for row in rows)
+    return found
+
+
+def write_plan(connection: Connection, campaign_id: int, number: int, plan: Plan) -> None:
+    """Writes rows, preparations, jobs and items of plan `number`; items that it no longer has turn obsolete.
+
+    Jobs are written as held: starting the campaign lets workers have them.
+    """
+    _copy(connection, "row", "key text, number bigint, data jsonb", _rows(plan))
+    _copy(
+        connection,
+        "preparation",
+        "key text, pin text, sha256 text, spec jsonb",
+        plan.preparations.values(),
+    )
+    _copy(
+        connection,
+        "job",
+        "key text, pin text, batch text, request jsonb, pinned jsonb",
+        (job[:5] for job in plan.jobs.values()),
+    )
+    _copy(connection, "job_reference", "job text, position smallint, preparation text", _references(plan))
+    _copy(
+        connection,
+        "item",
+        "row_key text, variant_key text, variant jsonb, seed bigint, format text, job text",
+        plan.items,
+    )
+    values = {
+        "campaign": campaign_id,
+        "plan": number,
+        "model": plan.model.card,
+        "priority": plan.brief.priority,
+    }
+    for statement in _STATEMENTS:
+        connection.execute(text(statement), values)
+
+
+def _rows(plan: Plan) -> Iterable[tuple[Any, ...]]:
+    return ((row.key, row.number, canonical(row.data)) for row in plan.brief.rows)
+
+
+def _references(plan: Plan) -> Iterable[tuple[Any, ...]]:
+    for job in plan.jobs.values():
+        for position, preparation in enumerate(job.preparations, start=1):
+            yield job.key, position, preparation
+
+
+def _copy(connection: Connection, name: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+    connection.execute(text(f"create temporary table planned_{name} ({columns}) on commit drop"))
+    cursor = connection.connection.cursor()
+    with cursor.copy(f"copy planned_{name} from stdin") as copy:
+        for row in rows:
+            copy.write_row(row)
+    connection.execute(text(f"analyze planned_{name}"))
+
+
+_ROWS = """
+insert into brief_row (campaign_id, key, number, data)
+select :campaign, key, number, data from planned_row
+on conflict (campaign_id, key) do update set number = excluded.number, data = excluded.data
+where (brief_row.number, brief_row.data) is distinct from (excluded.number, excluded.data)
+"""
+
+_PREPARATIONS = """
+insert into preparation (key, pin, batch, reference_sha256, model, spec, priority)
+select key, pin, pin, sha256, :model, spec, :priority from planned_preparation
+on conflict (key) do nothing
+"""
+
+_WANTED_AGAIN = """
+update preparation set state = 'queued', attempts = 0, error = null, changed_at = now()
+where state = 'cancelled' and key in (select key from planned_preparation)
+"""
+
+# A preparation that is being finished right now holds its row: wait for it, so that `waiting` below counts
+# what was true when this transaction ends, and whoever finishes later sees the new jobs.
+_STEADY = """
+select count(*) from (
+    select id from preparation where state <> 'done' and key in (select key from planned_preparation)
+    order by id for share
+) steady
+"""
+
+_JOBS = """
+insert into job (key, pin, batch, model, request, pinned, priority, waiting, state, error)
+select j.key, j.pin, j.batch, :model, j.request, j.pinned, :priority,
+       coalesce(r.waiting, 0), case when r.dead is null then 'queued' else 'dead' end, r.dead
+from planned_job j left join (
+    select r.job, count(*) filter (where p.state <> 'done') as waiting,
+           (array_agg(p.error) filter (where p.state = 'dead'))[1] as dead
+    from planned_job_reference r join preparation p on p.key = r.preparation group by r.job
+) r on r.job = j.key
+where not exists (select 1 from job where job.key = j.key)
+on conflict (key) do nothing
+"""
+
+_JOB_REFERENCES = """
+insert into job_reference (job_id, position, preparation_id)
+select j.id, r.position, p.id
+from planned_job_reference r join job j on j.key = r.job join preparation p on p.key = r.preparation
+on conflict (job_id, position) do nothing
+"""
+
+_ITEMS = """
+insert into item (campaign_id, row_key, variant_key, variant, seed, format, job_id, plan)
+select :campaign, i.row_key, i.variant_key, i.variant, i.seed, i.format, j.id, :plan
+from planned_item i join job j on j.key = i.job
+on conflict (campaign_id, row_key, variant_key, seed, format) do update set
+    version = item.version + (item.job_id <> excluded.job_id)::int,
+    job_id = excluded.job_id, obsolete = false, plan = excluded.plan
+"""
+
+_CHANGED = """
+insert into event (kind, campaign_id, work_id, facts)
+select 'job.replaced', :campaign, i.job_id, jsonb_build_object('item', i.id, 'version', i.version)
+from planned_item n
+join item i on i.campaign_id = :campaign and i.row_key = n.row_key and i.variant_key = n.variant_key
+    and i.seed = n.seed and i.format = n.format
+join job j on j.id = i.job_id
+where j.key <> n.job
+"""
+
+_OBSOLETE = """
+update item set obsolete = true where campaign_id = :campaign and plan < :plan and not obsolete
+"""
+
+_STATEMENTS = (_ROWS, _PREPARATIONS, _WANTED_AGAIN, _STEADY, _JOBS, _JOB_REFERENCES, _CHANGED, _ITEMS, _OBSOLETE)

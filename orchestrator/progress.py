@@ -1,0 +1,140 @@
+"""How far a campaign is: counts, rate and a range of the time left, in one row each."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from orchestrator.records.states import ENDED, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One campaign now. `jobs` counts its distinct images by state; `rate` is images a minute lately."""
+
+    id: int
+    name: str
+    state: str
+    model: str
+    source: str
+    items: int
+    obsolete: int
+    jobs: dict[str, int]
+    preparations: dict[str, int]
+    rate: float | None
+    created_at: datetime.datetime
+    changed_at: datetime.datetime
+
+    @property
+    def total(self) -> int:
+        return sum(self.jobs.values())
+
+    @property
+    def ended(self) -> int:
+        return sum(self.jobs[state] for state in ENDED)
+
+    @property
+    def left(self) -> tuple[float, float] | None:
+        """Seconds left, as a range; None while no rate is known."""
+        if not self.rate:
+            return None
+        seconds = (self.total - self.ended) / self.rate * 60
+        return seconds * 0.8, seconds * 1.4
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "model": self.model,
+            "source": self.source,
+            "items": self.items,
+            "obsolete": self.obsolete,
+            "jobs": self.jobs,
+            "preparations": self.preparations,
+            "images_a_minute": self.rate,
+            "seconds_left": self.left,
+            "created_at": self.created_at.isoformat(),
+            "changed_at": self.changed_at.isoformat(),
+        }
+
+
+def read_progress(connection: Connection, name: str | None = None) -> list[Progress]:
+    """Progress of one campaign, or of all, newest first."""
+    rows = connection.execute(
+        text("""
+        select c.id, c.name, c.state, c.model, c.source, c.created_at, c.changed_at,
+               coalesce(i.items, 0) as items, coalesce(i.obsolete, 0) as obsolete,
+               coalesce(j.jobs, '{}') as jobs, coalesce(p.preparations, '{}') as preparations, r.rate
+        from campaign c
+        left join lateral (
+            select count(*) filter (where not obsolete) as items, count(*) filter (where obsolete) as obsolete
+            from item where campaign_id = c.id
+        ) i on true
+        left join lateral (
+            select jsonb_object_agg(state, n) as jobs from (
+                select state, count(*) as n from job
+                where id in (select job_id from item where campaign_id = c.id and not obsolete) group by state
+            ) s
+        ) j on true
+        left join lateral (
+            select jsonb_object_agg(state, n) as preparations from (
+                select state, count(*) as n from preparation where id in (
+                    select preparation_id from job_reference where job_id in (
+                        select job_id from item where campaign_id = c.id and not obsolete)
+                ) group by state
+            ) s
+        ) p on true
+        left join lateral (
+            select case when count(*) > 1 and max(made_at) > min(made_at) then
+                (count(*) - 1) * 60.0 / extract(epoch from max(made_at) - min(made_at)) end as rate
+            from asset where c.state = 'running' and made_at > now() - interval '2 minutes'
+                and job_id in (select job_id from item where campaign_id = c.id and not obsolete)
+        ) r on true
+        where cast(:name as text) is null or c.name = :name
+        order by c.changed_at desc, c.id desc
+        """),
+        {"name": name},
+    )
+    return [
+        Progress(
+            **{
+                **row._mapping,
+                "jobs": {state.value: row.jobs.get(state.value, 0) for state in Work},
+                "preparations": {state.value: row.preparations.get(state.value, 0) for state in Work},
+                "rate": float(row.rate) if row.rate is not None else None,
+            }
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One cause for which images of a campaign could not be made, with how many it took and an example."""
+
+    message: str
+    kind: str
+    images: int
+    example: str
+
+
+def read_failures(connection: Connection, name: str, limit: int = 20) -> list[Failure]:
+    """Causes of dead images, most frequent first."""
+    rows = connection.execute(
+        text("""
+        select job.error->>'message' as message, job.error->>'class' as kind, count(distinct job.id) as images,
+               min('row ' || coalesce(brief_row.number::text, item.row_key)
+                   || ' (' || item.row_key || ')') as example
+        from item join job on job.id = item.job_id
+        join campaign on campaign.id = item.campaign_id
+        left join brief_row on brief_row.campaign_id = campaign.id and brief_row.key = item.row_key
+        where campaign.name = :name and not item.obsolete and job.state = 'dead'
+        group by 1, 2 order by 3 desc limit :limit
+        """),
+        {"name": name, "limit": limit},
+    )
+    return [Failure(row.message or "", row.kind or "", row.images, row.example) for row in rows]

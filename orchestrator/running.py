@@ -1,0 +1,112 @@
+"""A campaign run from one terminal: workers of its own, a wait with progress, a clean end.
+
+Workers are processes like any other's; these end when the command that started them does. One that dies is
+started again, since nothing it held is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from core.settings import Settings
+from orchestrator.progress import Progress, read_progress
+from orchestrator.records.database import Database
+from orchestrator.working.celery_app import QUEUES, publish
+from orchestrator.working.rescue import end_campaigns
+
+SOON = 8.0
+"""Seconds that workers get to end by themselves before they are told to give their work back."""
+
+
+def wake_all(settings: Settings) -> None:
+    """Tells a worker of each queue to look."""
+    for queue in QUEUES:
+        publish(settings, queue)
+
+
+@dataclass
+class LocalWorkers:
+    """Worker processes on this machine, one a queue and more for images if asked."""
+
+    settings: Settings
+    makers: int = 1
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _started: dict[str, float] = field(default_factory=dict)
+
+    def keep_alive(self) -> None:
+        """Starts each worker that is not running, at most one try every two seconds."""
+        for name in ["cpu", *(f"gpu {k}" for k in range(self.makers))]:
+            process = self._processes.get(name)
+            late = time.monotonic() - self._started.get(name, -10.0)
+            if (process is None or process.poll() is not None) and late > 2.0:
+                self._started[name] = time.monotonic()
+                self._processes[name] = self._start(name.split()[0])
+
+    def stop(self) -> None:
+        """Lets each end the batch under way, or give it back when that takes long."""
+        self._signal(signal.SIGTERM)
+        if not self._wait(SOON):
+            self._signal(signal.SIGTERM)
+            if not self._wait(SOON):
+                self._signal(signal.SIGKILL)
+                self._wait(SOON)
+
+    def _start(self, queue: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cli", "worker", "-q", queue, "--while-parent", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
+    def _wait(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if all(process.poll() is not None for process in self._processes.values()):
+                return True
+            time.sleep(0.05)
+        return False
+
+
+@contextmanager
+def local_workers(settings: Settings, makers: int) -> Iterator[LocalWorkers]:
+    """Workers for the length of a block."""
+    workers = LocalWorkers(settings, makers)
+    workers.keep_alive()
+    try:
+        yield workers
+    finally:
+        workers.stop()
+
+
+def wait_for(
+    database: Database, name: str, show: Callable[[Progress], None], workers: LocalWorkers | None = None
+) -> Progress:
+    """Waits until the campaign runs no more; `show` is called about twice a second."""
+
+    def look(connection: Connection) -> Progress:
+        end_campaigns(connection)
+        return read_progress(connection, name)[0]
+
+    while True:
+        progress = database.patiently(look)
+        show(progress)
+        if progress.state != "running":
+            return progress
+        if workers is not None:
+            workers.keep_alive()
+        time.sleep(0.4)

@@ -1,0 +1,191 @@
+"""Working: the two kinds of work, seen from the database: what a batch needs, and how its results are kept.
+
+A desk's `keep` runs inside the transaction that ends the claim: result and state change together or not at
+all.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, text
+
+from core.cards import find_cards, read_card
+from core.errors import DreamlineError, Infrastructure
+from core.registry import Registry
+from core.settings import Settings
+from orchestrator.planning.keys import method_pin, model_pin
+from orchestrator.records.database import SWEEP_LOCK
+from orchestrator.records.storage import Storage
+from orchestrator.working.claims import Claim, Table, finish, let_dependents_go
+from orchestrator.working.messages import Made
+
+
+class Desk(Protocol):
+    """One kind of work. `queue` is where its wake-ups go, `wakes` whose work its results make ready."""
+
+    queue: str
+    wakes: str | None
+    table: Table
+
+    def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
+        """What this machine can do, as plans pin it."""
+        ...
+
+    def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+        """What the child needs to know of each claim."""
+        ...
+
+    def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
+        """Records a result; False when the claim was lost and nothing was changed."""
+        ...
+
+
+class Preparing:
+    """References made ready, on any processor."""
+
+    queue = "cpu"
+    wakes = "gpu"
+    table: Table = "preparation"
+
+    def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
+        return [
+            method_pin(kind, offer.pin, method)
+            for kind, offer in registry.kinds().items()
+            for method in offer.condition.methods(settings)
+        ]
+
+    def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+        rows = connection.execute(
+            text("select id, spec from preparation where id = any(:ids)"), {"ids": [one.id for one in claims]}
+        )
+        specs = {row.id: row.spec for row in rows}
+        return [{"id": one.id, "fence": one.fence, "spec": specs[one.id]} for one in claims]
+
+    def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
+        _no_sweep(connection, store, [made.result["result"], made.result["mask"]])
+        outcome = finish(connection, self.table, claim)
+        if outcome != "done":
+            return outcome == "already"
+        connection.execute(
+            text("""
+            update preparation set result = :result, mask = :mask, warnings = cast(:warnings as jsonb),
+                facts = cast(:facts as jsonb) where id = :id
+            """),
+            {
+                **made.result,
+                "warnings": json.dumps(made.result["warnings"]),
+                "facts": json.dumps(made.result["facts"]),
+                "id": claim.id,
+            },
+        )
+        let_dependents_go(connection, claim.id)
+        return True
+
+
+class Making:
+    """Images, where the models are."""
+
+    queue = "gpu"
+    wakes = None
+    table: Table = "job"
+
+    def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
+        recorded: dict[str, dict[str, str]] = {}
+        for row in connection.execute(text("select card, file, sha256 from model_file")):
+            recorded.setdefault(row.card, {})[row.file] = row.sha256
+        pins = []
+        for name, path in find_cards(settings).items():
+            try:
+                card = read_card(path)
+                generator = registry.generator(card, settings, settings.device)
+            except DreamlineError:
+                continue
+            pins.append(model_pin(card, generator.id, recorded.get(name, {})).name)
+        return pins
+
+    def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+        ids = {"ids": [one.id for one in claims]}
+        requests = {
+            row.id: row.request
+            for row in connection.execute(text("select id, request from job where id = any(:ids)"), ids)
+        }
+        references: dict[int, list[dict[str, Any]]] = {one.id: [] for one in claims}
+        rows = connection.execute(
+            text("""
+            select r.job_id, p.result, p.mask, p.spec->>'kind' as kind
+            from job_reference r join preparation p on p.id = r.preparation_id
+            where r.job_id = any(:ids) order by r.job_id, r.position
+            """),
+            ids,
+        )
+        for row in rows:
+            references[row.job_id].append({"result": row.result, "mask": row.mask, "kind": row.kind})
+        return [
+            {
+                "id": one.id,
+                "fence": one.fence,
+                "request": requests[one.id],
+                "references": references[one.id],
+            }
+            for one in claims
+        ]
+
+    def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
+        _no_sweep(connection, store, [made.result["sha256"]])
+        outcome = finish(connection, self.table, claim)
+        if outcome != "done":
+            return outcome == "already"
+        result: Mapping[str, Any] = made.result
+        connection.execute(
+            text("""
+            insert into asset (job_id, sha256, size, width, height, media_type, facts, fence, worker, seconds)
+            values (:job, :sha256, :size, :width, :height, :media_type, cast(:facts as jsonb), :fence, :worker,
+                :seconds)
+            on conflict (job_id) do update set sha256 = excluded.sha256, size = excluded.size,
+                facts = excluded.facts, fence = excluded.fence, worker = excluded.worker,
+                seconds = excluded.seconds, made_at = now()
+            where asset.fence < excluded.fence
+            """),
+            {
+                **{key: value for key, value in result.items() if key not in ("facts", "scores")},
+                "facts": json.dumps(result["facts"]),
+                "job": claim.id,
+                "fence": claim.fence,
+                "worker": worker,
+                "seconds": made.seconds,
+            },
+        )
+        _keep_scores(connection, claim.id, result["scores"])
+        return True
+
+
+DESKS: Mapping[str, Desk] = {"cpu": Preparing(), "gpu": Making()}
+
+
+def _keep_scores(connection: Connection, job: int, scores: Sequence[Sequence[Any]]) -> None:
+    if scores:
+        columns = ("plugin", "name", "value", "compared", "higher")
+        connection.execute(
+            text("""
+            insert into score (job_id, plugin, name, value, compared, higher_is_better)
+            values (:job, :plugin, :name, :value, :compared, :higher)
+            on conflict (job_id, plugin, name) do update set value = excluded.value
+            """),
+            [{"job": job, **dict(zip(columns, score, strict=True))} for score in scores],
+        )
+
+
+def _no_sweep(connection: Connection, store: Storage, files: Sequence[str | None]) -> None:
+    """Keeps `doctor --fix` from sweeping files between being written and being pointed at.
+
+    Raises:
+        Infrastructure: a sweep was faster; the work has to be done again.
+    """
+    connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
+    for sha256 in files:
+        if sha256 is not None and not store.exists(sha256):
+            raise Infrastructure(f"file {sha256} left the store before it was recorded")

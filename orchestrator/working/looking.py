@@ -1,0 +1,141 @@
+"""Working: look for work, do it, look again until there is none.
+
+A message only says "look"; the poll is what guarantees that nothing waits for ever. Both end here, and one
+look at a time is enough: whoever comes while one is under way makes it look once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from sqlalchemy import Connection, text
+
+from core.errors import Infrastructure
+from core.hookspecs import Event
+from core.registry import Registry
+from core.settings import Settings
+from orchestrator.records.database import Database
+from orchestrator.records.storage import open_storage
+from orchestrator.working.claims import Claim, claim
+from orchestrator.working.desks import Desk
+from orchestrator.working.rescue import end_campaigns, rescue
+from orchestrator.working.supervisor import Supervisor
+
+log = logging.getLogger("dreamline.worker")
+
+
+class Looker:
+    """One worker's eyes and hands for one kind of work. `wake(queue)` tells others to look."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        registry: Registry,
+        desk: Desk,
+        wake: Callable[[str], None],
+    ) -> None:
+        self.desk = desk
+        self._settings = settings
+        self._database = database
+        self._registry = registry
+        self._wake = wake
+        self._id = uuid.uuid4()
+        self._supervisor = Supervisor(settings, database, open_storage(settings.store_url), desk, self._id)
+        self._one = threading.Lock()
+        self._again = threading.Event()
+        self._stopping = threading.Event()
+        self._hurry = threading.Event()
+
+    def look(self) -> None:
+        """Works until nothing is left, unless another thread already does."""
+        self._again.set()
+        while self._again.is_set() and self._one.acquire(blocking=False):
+            try:
+                self._again.clear()
+                self._work_off()
+            except Infrastructure as error:
+                log.warning("%s; looking again in %.0f s", error, self._settings.poll_seconds)
+            finally:
+                self._one.release()
+
+    def poll(self) -> None:
+        """Looks every few seconds, at no fixed beat, until the worker stops."""
+        while not self._stopping.is_set():
+            self.look()
+            self._stopping.wait(self._settings.poll_seconds * random.uniform(0.7, 1.3))
+
+    def stop(self) -> bool:
+        """First call: end the batch under way, then no more. Second call: give it back now.
+
+        Returns:
+            Whether it had been stopped before.
+        """
+        before = self._stopping.is_set()
+        if before:
+            self._hurry.set()
+        self._stopping.set()
+        return before
+
+    def leave(self) -> None:
+        """Waits for the batch under way, ends the child and signs off."""
+        self._one.acquire()
+        self._supervisor.stop()
+        try:
+            self._database.patiently(self._sign_off, seconds=2)
+        except Infrastructure as error:
+            log.info("could not sign off: %s", error)
+
+    def _work_off(self) -> None:
+        pins = self._database.patiently(self._sign_on, seconds=5)
+        while not self._stopping.is_set():
+            with self._database.begin() as connection:
+                rescue(connection, self._settings.max_attempts)
+                claims = self._claim(connection, pins)
+            if not claims:
+                self._tell_ends()
+                return
+            log.info("%s: %d claimed", self.desk.table, len(claims))
+            began = time.monotonic()
+            self._supervisor.work(claims, self._hurry.is_set)
+            log.info("%s: %d answered in %.2f s", self.desk.table, len(claims), time.monotonic() - began)
+            if self.desk.wakes is not None:
+                self._wake(self.desk.wakes)
+
+    def _claim(self, connection: Connection, pins: list[str]) -> list[Claim]:
+        settings = self._settings
+        return claim(connection, self.desk.table, self._id, pins, settings.batch_size, settings.lease_seconds)
+
+    def _tell_ends(self) -> None:
+        with self._database.begin() as connection:
+            names = end_campaigns(connection)
+        for name in names:
+            self._registry.tell(Event("finished", name))
+
+    def _sign_on(self, connection: Connection) -> list[str]:
+        pins = self.desk.pins(connection, self._registry, self._settings)
+        connection.execute(
+            text("""
+            insert into worker (id, host, process, queue, pins)
+            values (:id, :host, :process, :queue, to_jsonb(cast(:pins as text[])))
+            on conflict (id) do update set seen_at = now(), pins = excluded.pins
+            """),
+            {
+                "id": self._id,
+                "host": socket.gethostname(),
+                "process": os.getpid(),
+                "queue": self.desk.queue,
+                "pins": pins,
+            },
+        )
+        return pins
+
+    def _sign_off(self, connection: Connection) -> None:
+        connection.execute(text("update worker set stopped_at = now() where id = :id"), {"id": self._id})

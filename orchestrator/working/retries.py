@@ -1,0 +1,63 @@
+"""Working: from what went wrong to what happens next. One table of classes, asked by everyone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import BadInput, Infrastructure, OutOfMemory, PluginError, WeightsMissing
+
+BAD_INPUT = "bad input"
+PLUGIN = "plugin"
+MEMORY = "out of memory"
+INFRASTRUCTURE = "infrastructure"
+CRASH = "crash"
+TIME = "time limit"
+UNKNOWN = "unknown"
+
+LONGEST_PAUSE = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`retry_in` seconds to the next attempt, None for never; `alone` asks for a batch of one."""
+
+    retry_in: float | None
+    alone: bool
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error as it is recorded: its class, its words, and for bad input the place and the mend."""
+    told: dict[str, Any] = {"class": _class_of(error), "message": str(error) or type(error).__name__}
+    if isinstance(error, BadInput):
+        told["problems"] = [problem.as_dict() for problem in error.problems]
+    if isinstance(error, PluginError):
+        told["plugin"] = error.plugin
+    if told["class"] == UNKNOWN:
+        told["message"] = f"{type(error).__name__}: {error}"
+    return told
+
+
+def judge(kind: str, attempt: int, max_attempts: int, pause: float) -> Verdict:
+    """What happens to work that failed with an error of class `kind` in its `attempt`-th try.
+
+    Bad input is never tried again, and a plugin's error once: it may have been the weather. Whatever took
+    its process along comes back alone, so that the rest of the batch goes on without it.
+    """
+    if kind == BAD_INPUT or attempt >= max_attempts or (kind == PLUGIN and attempt >= 2):
+        return Verdict(None, alone=False)
+    return Verdict(
+        min(LONGEST_PAUSE, pause * 2 ** (attempt - 1)) if kind != CRASH else 0.0,
+        alone=kind in (CRASH, MEMORY, TIME, UNKNOWN),
+    )
+
+
+def _class_of(error: BaseException) -> str:
+    classes = (
+        (BadInput, BAD_INPUT),
+        (WeightsMissing, INFRASTRUCTURE),
+        (PluginError, PLUGIN),
+        ((OutOfMemory, MemoryError), MEMORY),
+        ((Infrastructure, OSError), INFRASTRUCTURE),
+    )
+    return next((name for kind, name in classes if isinstance(error, kind)), UNKNOWN)

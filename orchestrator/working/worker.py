@@ -1,0 +1,102 @@
+"""Working: a worker process. Celery brings the messages, a thread a queue looks and works."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+
+from celery import Celery, signals
+from celery.platforms import SecurityWarning
+
+from core import registry
+from core.settings import Settings
+from orchestrator.records.database import Database
+from orchestrator.working.celery_app import LOOK, make_app, publish
+from orchestrator.working.desks import DESKS
+from orchestrator.working.looking import Looker
+
+log = logging.getLogger("dreamline.worker")
+
+
+def run_worker(settings: Settings, queues: Sequence[str], while_parent: int | None = None) -> None:
+    """Works until SIGTERM or SIGINT: the first ends after the batch under way, a second gives it back.
+
+    The pool is threads: the process stays awake for the broker's heartbeats while its children work.
+
+    Args:
+        settings: where everything is.
+        queues: `cpu`, `gpu` or both.
+        while_parent: a process id; the worker stops when that is no longer its parent.
+    """
+    database = Database(settings)
+    database.require_newest()
+    plugins = registry.load(settings)
+    lookers = {
+        queue: Looker(settings, database, plugins, DESKS[queue], lambda other: publish(settings, other))
+        for queue in queues
+    }
+    app = make_app(settings)
+    _register_task(app, lookers)
+    _follow_signals(database, list(lookers.values()))
+    if while_parent is not None:
+        threading.Thread(target=_stop_without, args=(while_parent,), daemon=True).start()
+    # Celery warns of running as root because of pickled messages; ours are JSON and hold one word.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    app.Worker(
+        pool="threads",
+        concurrency=len(lookers),
+        queues=[f"dreamline.{queue}" for queue in queues],
+        hostname=f"dreamline-{os.getpid()}@{socket.gethostname()}",
+        loglevel=settings.log.upper(),
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    ).start()
+
+
+def _follow_signals(database: Database, lookers: Sequence[Looker]) -> None:
+    """Starts polling when Celery is ready; leaves when it is told to shut down, as soon as the work is done.
+
+    Leaving does not wait for Celery's own goodbye, which takes seconds: no message holds anything.
+    """
+
+    def leave() -> None:
+        for one in lookers:
+            one.leave()
+        database.close()
+        os._exit(0)
+
+    def begin(**_: object) -> None:
+        for one in lookers:
+            threading.Thread(target=one.poll, name=f"poll {one.desk.queue}", daemon=True).start()
+
+    def end(**_: object) -> None:
+        first = not any([one.stop() for one in lookers])
+        if first:
+            threading.Thread(target=leave, name="leave").start()
+
+    signals.worker_ready.connect(begin, weak=False)
+    signals.worker_shutting_down.connect(end, weak=False)
+
+
+def _register_task(app: Celery, lookers: dict[str, Looker]) -> None:
+    @app.task(name=LOOK)
+    def look(queue: str) -> None:
+        if queue in lookers:
+            lookers[queue].look()
+
+
+def _stop_without(parent: int) -> None:
+    """Ends this worker, giving back what it holds, when whoever started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    log.warning("whoever started this worker is gone: giving back and leaving")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
