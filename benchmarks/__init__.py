@@ -1,0 +1,1 @@
+"""Measurements; each prints its figures. `docs/performance.md` has them with their commands."""
