@@ -1,0 +1,310 @@
+"""Planning: what a campaign file may say. `dreamline schema` and docs/campaign-file.md are drawn from this.
+
+A file is checked as a whole: what can't be used is noted and replaced by something harmless, so that the
+rest is checked too and every mistake comes up once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.planning.document import Document, Place, read_document
+from orchestrator.planning.findings import Findings, nearest, shown, suggest
+
+MAX_SEED = 2**63 - 1
+STAND_IN = "x"
+KEY = "[key]"
+
+Value = str | int | float | bool
+Cell = str | int | float | bool | None
+Values = Annotated[list[Value], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+
+
+class ReferenceEntry(BaseModel):
+    """A picture of which the images keep something."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    kind: str = Field(
+        description="What is kept: subject, identity, style, tryon, or what a plugin brings "
+        "(`dreamline plugins`).",
+        examples=["subject", "identity", "style", "tryon"],
+    )
+    image: str = Field(
+        min_length=1,
+        description="Path of the picture; a template. Relative to the file of rows when it names a column, "
+        "else to the campaign file.",
+        examples=["{{ row.image }}"],
+    )
+    options: dict[str, Any] = Field(
+        default={},
+        description="Options of the kind; texts are templates. `method` chooses how the picture is prepared.",
+    )
+
+
+class Vary(BaseModel):
+    """Names with lists of values: every combination is made."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    __pydantic_extra__: dict[str, Values]
+
+    zip: dict[str, Values] = Field(
+        default={},
+        description="Names with lists of one length, which go together: the first with the first, and so on.",
+    )
+
+    @property
+    def lists(self) -> Mapping[str, list[Value]]:
+        """The names that are combined freely, in the file's order."""
+        return self.__pydantic_extra__
+
+
+class CampaignFile(BaseModel):
+    """A campaign of dreamline: what to make, of which rows, in which variants."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, title="dreamline campaign")
+
+    campaign: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        description="Name of the campaign: letters, digits, dot, hyphen, underscore; 63 at most. The same name "
+        "again is the same campaign.",
+        examples=["summer-drop"],
+    )
+    model: str = Field(
+        min_length=1,
+        description="Name of the model card that makes the images (`dreamline models list`).",
+        examples=["dreamo-mini"],
+    )
+    prompt: str = Field(
+        min_length=1,
+        description="What to make; a template. References stand in it by name in square brackets: [product].",
+        examples=["a {{ row.noun }} from [product] {{ scene }}"],
+    )
+    rows: str | list[Mapping[str, Cell]] | None = Field(
+        default=None,
+        description="A file of rows (CSV, Excel, JSON, JSON lines) relative to this one, or the rows themselves. "
+        "Without it there is one row without columns.",
+        examples=["products.csv"],
+    )
+    key: str | None = Field(
+        default=None,
+        description="Column that names a row, each by another name. Without it: sku, id or name, else the row's "
+        "number.",
+    )
+    references: dict[Name, ReferenceEntry] = Field(
+        default={}, description="Reference pictures by the names that the prompt calls them."
+    )
+    vary: Vary = Field(
+        default=Vary.model_validate({}),
+        description="Names with lists of values, for the templates: every combination is made.",
+    )
+    seeds: Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[list[Seed], Field(min_length=1)] = Field(
+        default=1,
+        description="How many images of each (2 means the seeds 0 and 1), or a list of seeds from 0 to 2^63-1.",
+        examples=[2, [7, 11]],
+    )
+    formats: Annotated[list[str], Field(min_length=1)] = Field(
+        default=["square"],
+        description="Shapes to generate: square, portrait, landscape, story, wide, banner, or pixels as in "
+        "1200x628.",
+        examples=[["square", "portrait"]],
+    )
+    steps: int | None = Field(
+        default=None, ge=1, le=200, description="Denoising steps, 1 to 200. Without it: the model card's."
+    )
+    guidance: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="How closely the prompt is followed, 0 to 100. Without it: the model card's.",
+    )
+    negative_prompt: str = Field(
+        default="",
+        description="What to keep away from; a template. Without effect where the model card's true_cfg is 1.",
+    )
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Images of a campaign with a higher number are made first."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A campaign file as far as it can be used.
+
+    Attributes:
+        document: the file with its lines.
+        file: its values; what was wrong is replaced.
+        references: the names of all references, of wrong ones too.
+        broken: places that were wrong or missing: what follows from them is not worth a message.
+    """
+
+    document: Document
+    file: CampaignFile
+    references: tuple[str, ...]
+    broken: frozenset[Place] = frozenset()
+
+    def sound(self, *place: str | int) -> bool:
+        """Whether nothing was wrong at the place, above or below it."""
+        return not any(one[: len(place)] == place[: len(one)] for one in self.broken)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of campaign files."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **CampaignFile.model_json_schema()}
+
+
+def read_campaign_file(path: Path, findings: Findings) -> Told:
+    """Reads a campaign file and checks every key by itself; mistakes go to `findings`.
+
+    Raises:
+        BadInput: it is no file of keys at all.
+    """
+    value, document = _name_keys(read_document(path, findings), findings)
+    entries = value.get("references")
+    names = tuple(entries) if isinstance(entries, Mapping) else ()
+    try:
+        return Told(document, CampaignFile.model_validate(value), names)
+    except ValidationError as error:
+        mistakes = _mistakes(value, error)
+    for place, what in mistakes.items():
+        findings.add(document.where(*_without_mark(place)), what, _mend(place))
+    for place in sorted(mistakes, key=len, reverse=True):
+        value = _repair(value, place)
+    broken = frozenset(map(_without_mark, mistakes))
+    return Told(document, CampaignFile.model_validate(value), names, broken)
+
+
+def _name_keys(document: Document, findings: Findings) -> tuple[dict[str, Any], Document]:
+    """Notes unknown keys. One that is plainly another's misspelling is taken for it, so that it is told once."""
+    value, document = _known(document.value, (), CampaignFile, document, findings)
+    entries = value.get("references")
+    if isinstance(entries, Mapping):
+        known = dict(entries)
+        for name, entry in entries.items():
+            if isinstance(entry, Mapping):
+                known[name], document = _known(entry, ("references", name), ReferenceEntry, document, findings)
+        value["references"] = known
+    return value, document
+
+
+def _known(
+    value: Mapping[str, Any], place: Place, model: type[BaseModel], document: Document, findings: Findings
+) -> tuple[dict[str, Any], Document]:
+    kept = {key: one for key, one in value.items() if key in model.model_fields}
+    for key in (key for key in value if key not in kept):
+        mend = suggest(key, model.model_fields, "Keys here")
+        findings.add(document.where(*place, key), "there is no such key", mend)
+        meant = nearest(key, model.model_fields, cutoff=0.75)
+        if meant is not None and meant not in kept:
+            kept[meant] = value[key]
+            document = document.renamed((*place, key), meant)
+    return kept, document
+
+
+def _mistakes(value: Any, error: ValidationError) -> dict[Place, str]:
+    """What pydantic found, one mistake a place: of the branches of a choice, the one that got furthest."""
+    found: dict[Place, list[str]] = {}
+    for one in error.errors(include_url=False):
+        place = _place(value, one["loc"])
+        if one["type"] == "missing":
+            place, told = (*place, one["loc"][-1]), "is missing"
+        else:
+            told = _in_words(one)
+        if told not in found.setdefault(place, []):
+            found[place].append(told)
+    deepest = [place for place in found if not any(one != place and one[: len(place)] == place for one in found)]
+    return {place: _joined(found[place]) for place in deepest}
+
+
+def _place(value: Any, loc: Iterable[str | int]) -> Place:
+    """The part of pydantic's location that is in the file: names of branches are not, `KEY` marks a bad name."""
+    place: list[str | int] = []
+    for part in loc:
+        if part == KEY:
+            place.append(part)
+            break
+        inside = isinstance(value, Mapping) and part in value
+        if inside or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = value[part]
+            place.append(part)
+    return tuple(place)
+
+
+def _in_words(one: ErrorDetails) -> str:
+    if one["type"] in _NO:
+        return f"{shown(one['input'])} is not {_NO[one['type']]}"
+    limits = one.get("ctx", {})
+    if one["type"] in _BEYOND:
+        word, limit = _BEYOND[one["type"]]
+        return f"{shown(one['input'])} is {word} {limits[limit]}"
+    if one["type"] in ("too_short", "string_too_short"):
+        return "is empty"
+    if one["type"] == "string_pattern_mismatch":
+        return f"{shown(one['input'])} can't be a name here"
+    return f"{shown(one['input'])}: {one['msg']}"
+
+
+_NO = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+}
+_BEYOND = {"greater_than_equal": ("less than", "ge"), "less_than_equal": ("more than", "le")}
+
+
+def _joined(told: list[str]) -> str:
+    """The branches of a choice in one message: `5 is not a text or a list`."""
+    first, *others = told
+    return " or ".join([first, *(one.partition(" is not ")[2] or one for one in others)])
+
+
+def _without_mark(place: Place) -> Place:
+    return place[:-1] if place[-1] == KEY else place
+
+
+def _mend(place: Place) -> str:
+    """The description of the key."""
+    if place[0] == "references" and len(place) > 2 and place[2] != KEY:
+        return str(ReferenceEntry.model_fields[str(place[2])].description)
+    if place[0] == "references" and len(place) > 1:
+        return "Give a name of letters, digits, - and _ with kind: and image: below it"
+    if place[0] == "vary" and len(place) > 1:
+        return "Give a list of at least one text or number"
+    return str(CampaignFile.model_fields[str(place[0])].description)
+
+
+def _repair(value: dict[str, Any], place: Place) -> dict[str, Any]:
+    """The value with something harmless at the place."""
+    top, *rest = place
+    if top in ("campaign", "model", "prompt"):
+        return {**value, top: STAND_IN}
+    if top == "references" and rest:
+        entries = dict(value[top])
+        entry = entries.pop(str(rest[0]), None)
+        if len(rest) > 1 and rest[1] != KEY and isinstance(entry, Mapping):
+            kept = {key: one for key, one in entry.items() if key != rest[1]}
+            entries[str(rest[0])] = {"kind": STAND_IN, "image": STAND_IN, **kept}
+        return {**value, top: entries}
+    if top == "vary" and rest and rest != ["zip"]:
+        lists = dict(value[top])
+        if rest[0] == "zip":
+            lists["zip"] = {**lists["zip"], rest[1]: [STAND_IN]}
+        else:
+            lists[str(rest[0])] = [STAND_IN]
+        return {**value, top: lists}
+    if top == "vary" and rest:
+        return {**value, top: {name: one for name, one in value[top].items() if name != "zip"}}
+    return {key: one for key, one in value.items() if key != top}

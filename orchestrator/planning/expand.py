@@ -1,0 +1,200 @@
+"""Planning: from a campaign file to its items: rows x formats x variants x seeds, each with its request.
+
+An item is known by its row's key, its variant, its seed and the name of its format, so that a change anywhere
+else in the file leaves it the same item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.asking import FROM_CARD
+from core.cards import ModelCard, find_cards, load_card
+from core.errors import BadInput
+from core.formats import FORMATS, Shape, shape, wanted_size
+from core.registry import Registry
+from core.requests import Request
+from core.settings import Settings
+from orchestrator.planning.campaign_file import Told, read_campaign_file
+from orchestrator.planning.drafts import Draft, write_drafts
+from orchestrator.planning.findings import Findings, suggest
+from orchestrator.planning.references import References, check_combination, read_slots
+from orchestrator.planning.rows import Row, Table, read_rows
+from orchestrator.planning.scope import Scope
+from orchestrator.planning.variants import Variant, read_variants, variant_names
+
+MAX_ITEMS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image that a campaign asks for."""
+
+    row: Row
+    variant: Variant
+    seed: int
+    shape: Shape
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A campaign file that can be made: everything in it is checked and filled in.
+
+    Attributes:
+        campaign: its name.
+        path: of the file.
+        text: of the file.
+        card: the model that makes it.
+        rows: in the file's order.
+        shapes: of the formats, in the file's order.
+        seeds: the number n stands for 0 to n-1: the same at every run, and more of them leave the first as
+            they are.
+        steps: of every request.
+        guidance: of every request.
+        priority: of its images.
+        drafts: rows x variants, in this order.
+        warnings: what a person should know though nothing is wrong.
+        files: distinct pictures of references by the sha256 of their bytes.
+    """
+
+    campaign: str
+    path: Path
+    text: str
+    card: ModelCard
+    rows: tuple[Row, ...]
+    shapes: tuple[Shape, ...]
+    seeds: tuple[int, ...]
+    steps: int
+    guidance: float
+    priority: int
+    drafts: tuple[Draft, ...] = field(repr=False)
+    warnings: tuple[str, ...]
+    files: Mapping[str, Path] = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many items there are."""
+        return len(self.drafts) * len(self.shapes) * len(self.seeds)
+
+    def items(self) -> Iterator[Item]:
+        """Every item: row by row, in it format by format, in it variant by variant, in it seed by seed."""
+        variants = len(self.drafts) // len(self.rows)
+        fixed: dict[str, Any] = {name: getattr(self.card, name) for name in FROM_CARD}
+        fixed |= {"model": self.card.name, "steps": self.steps, "guidance": self.guidance}
+        for start in range(0, len(self.drafts), variants):
+            for made in self.shapes:
+                width, height = made.native
+                for draft in self.drafts[start : start + variants]:
+                    for seed in self.seeds:
+                        request = Request(
+                            prompt=draft.prompt,
+                            negative_prompt=draft.negative_prompt,
+                            references=draft.references,
+                            width=width,
+                            height=height,
+                            seed=seed,
+                            **fixed,
+                        )
+                        yield Item(draft.row, draft.variant, seed, made, request)
+
+
+def read_brief(path: Path, settings: Settings, registry: Registry) -> Brief:
+    """Reads a campaign file with all that it names: rows, pictures, kinds, the model card.
+
+    Raises:
+        BadInput: with every mistake in all of them, each with its place and its mend.
+        PluginError: a plugin that offers kinds is broken.
+    """
+    findings = Findings()
+    told = read_campaign_file(path, findings)
+    card = _read_card(told, settings, findings)
+    table = _read_table(told, findings)
+    variants = read_variants(told, findings)
+    seeds = _read_seeds(told, findings)
+    shapes = _read_shapes(told, card, findings)
+    scope = Scope(told.document, table, variant_names(told), findings)
+    slots = read_slots(told, scope, settings, registry)
+    if card is not None:
+        check_combination(told, card, registry, findings)
+    references = References(told, scope, slots)
+    count = len(table.rows) * len(variants) * len(told.file.formats) * len(seeds)
+    if count > MAX_ITEMS:
+        findings.add(str(path), f"asks for {count:,} images", f"{MAX_ITEMS:,} is the most: split the campaign")
+        variants = variants[:1]
+    drafts = write_drafts(told, scope, references, variants)
+    findings.raise_if_any()
+    assert card is not None
+    file = told.file
+    return Brief(
+        campaign=file.campaign,
+        path=path,
+        text=told.document.text,
+        card=card,
+        rows=table.rows,
+        shapes=shapes,
+        seeds=seeds,
+        steps=card.steps if file.steps is None else file.steps,
+        guidance=card.guidance if file.guidance is None else file.guidance,
+        priority=file.priority,
+        drafts=drafts,
+        warnings=tuple(findings.warnings),
+        files=references.files,
+    )
+
+
+def _read_card(told: Told, settings: Settings, findings: Findings) -> ModelCard | None:
+    if not told.sound("model"):
+        return None
+    name = told.file.model
+    cards = find_cards(settings)
+    if name not in cards:
+        where = told.document.where("model")
+        findings.add(where, f"there is no model card {name!r}", suggest(name, sorted(cards), "Cards here"))
+        return None
+    try:
+        card = load_card(name, settings)
+    except BadInput as error:
+        for problem in error.problems:
+            findings.include(problem)
+        return None
+    if told.file.negative_prompt and card.true_cfg == 1:
+        findings.warn(
+            f"{told.document.where('negative_prompt')}: {name} makes one pass a step (true_cfg 1) and never "
+            "reads a negative prompt"
+        )
+    return card
+
+
+def _read_table(told: Told, findings: Findings) -> Table:
+    if not told.sound("rows"):
+        return Table(str(told.document.path), told.document.path.parent, None, ())
+    key = told.file.key if told.sound("key") else None
+    return read_rows(told.file.rows, key, told.document, findings)
+
+
+def _read_seeds(told: Told, findings: Findings) -> tuple[int, ...]:
+    seeds = told.file.seeds
+    if isinstance(seeds, int):
+        return tuple(range(seeds))
+    for index, seed in enumerate(seeds):
+        if (first := seeds.index(seed)) != index:
+            where = told.document.where("seeds", index)
+            findings.add(where, f"{seed} stands twice", f"It is item {first + 1} too: keep one")
+    return tuple(seeds)
+
+
+def _read_shapes(told: Told, card: ModelCard | None, findings: Findings) -> tuple[Shape, ...]:
+    names = told.file.formats
+    for index, name in enumerate(names):
+        where = told.document.where("formats", index)
+        if wanted_size(name) is None:
+            mend = suggest(name, FORMATS, "Formats") + ", or pixels as in 1200x628"
+            findings.add(where, f"there is no format {name!r}", mend)
+        elif (first := names.index(name)) != index:
+            findings.add(where, f"{name!r} stands twice", f"It is item {first + 1} too: keep one")
+    made = (shape(name, card) for name in names) if card is not None else ()
+    return tuple(one for one in made if one is not None)

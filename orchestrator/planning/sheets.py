@@ -1,0 +1,318 @@
+"""Planning: files of rows as people have them - CSV, Excel, JSON - read into columns and records.
+
+A reader knows nothing of campaigns: it gives the columns and the filled rows with the numbers that a person
+sees beside them. Another format is another reader in `READERS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from orchestrator.planning.document import unwritable
+from orchestrator.planning.findings import Findings, shown, suggest
+
+MAX_BYTES = 200_000_000
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table of rows.
+
+    Attributes:
+        columns: their names, in order.
+        records: each filled row with the number it has for a person.
+        lines: where a record's number says little (JSON lines), the line of each.
+    """
+
+    columns: tuple[str, ...]
+    records: Sequence[tuple[int, Mapping[str, Cell]]]
+    lines: Mapping[int, int] = field(default_factory=dict)
+
+
+def read_sheet(path: Path, findings: Findings) -> Sheet | None:
+    """Reads a file of rows by its ending; mistakes go to `findings`. None when nothing can be read."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        endings = ", ".join(READERS)
+        findings.add(str(path), f"rows can't be read from a file ending in {path.suffix!r}", f"Give {endings}")
+        return None
+    try:
+        if path.exists() and not path.is_file():
+            findings.add(str(path), "is a folder or a device, not a file", "Give the path of a file of rows")
+            return None
+        if (size := path.stat().st_size) > MAX_BYTES:
+            findings.add(str(path), f"has {size // 10**6} MB", f"{MAX_BYTES // 10**6} MB is the most: split it")
+            return None
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        findings.add(str(path), f"can't be read ({reason})", _nearby(path))
+        return None
+    before = len(findings)
+    sheet = reader(path, data, findings)
+    if sheet is not None and not sheet.records and len(findings) == before:
+        findings.add(str(path), "has no rows", "Add a row below the names of the columns")
+    return sheet
+
+
+def plain(value: Any) -> Cell:
+    """A cell as templates and the database get it: whole numbers whole, moments as ISO texts, empty as None.
+
+    Raises:
+        ValueError: it is a list, a mapping or a number without end.
+    """
+    if isinstance(value, str):
+        return value.strip() or None
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(value)
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time.min else value.isoformat(" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise ValueError(value)
+
+
+def _read_csv(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+    text = _decode(path, data, findings)
+    if "\0" in text:
+        findings.add(str(path), "holds zero bytes: it is no text", "Export the table as CSV, UTF-8")
+        return None
+    named = re.match(r"sep=(.)\r?\n", text)
+    text = text[named.end() :] if named else text
+    delimiter = named[1] if named else _delimiter(text)
+    try:
+        records = csv.reader(
+            io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+        )
+        return _tabulate(path, records, findings)
+    except csv.Error as error:
+        row = _rows_before(text, delimiter)
+        mend = 'Close the "quotes" around cells; write a quote inside them twice'
+        findings.add(f"{path}, row {row}", f"is not CSV ({error})", mend)
+        return None
+
+
+def _decode(path: Path, data: bytes, findings: Findings) -> str:
+    """UTF-8 with or without mark, or UTF-16 with one; else what Excel on Windows saves, with a warning."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        text = data.decode("cp1252", errors="replace")
+        around = data[: error.start].decode("cp1252", errors="replace")
+        word = re.split(r"[\s;,\t\"]", around)[-1] + re.split(r"[\s;,\t\"]", text[len(around) :])[0]
+        findings.warn(
+            f"{path}: is not UTF-8 and was read as Windows-1252, so that row {around.count(chr(10)) + 1} "
+            f"says {shown(word)}. Save it as UTF-8 if that is wrong"
+        )
+        return text
+
+
+def _delimiter(text: str) -> str:
+    """What parts the names of the columns: whatever gives most of them, a comma when nothing does."""
+
+    def parts(mark: str) -> int:
+        try:
+            return len(next(csv.reader(io.StringIO(text[:65536], newline=""), delimiter=mark), []))
+        except csv.Error:
+            return 0
+
+    return max(",;\t|", key=parts)
+
+
+def _rows_before(text: str, delimiter: str) -> int:
+    """The number of the row at which CSV stops being CSV."""
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    row = 1
+    try:
+        for _ in records:
+            row += 1
+    except csv.Error:
+        pass
+    return row
+
+
+def _tabulate(path: Path, records: Iterable[list[Any]], findings: Findings) -> Sheet | None:
+    """The first filled record names the columns; a person counts it as row 1 if it stands on top."""
+    numbered = ((number, cells) for number, cells in enumerate(records, start=1) if any(map(_filled, cells)))
+    number, header = next(numbered, (0, []))
+    if not header:
+        findings.add(str(path), "is empty", "Begin it with the names of the columns")
+        return None
+    columns = [str(cell).strip() if cell is not None else "" for cell in header]
+    while not columns[-1]:
+        columns.pop()
+    if not _sound_columns(f"{path}, row {number}", columns, findings):
+        return None
+    return Sheet(tuple(columns), list(_records(path, columns, numbered, findings)))
+
+
+def _records(
+    path: Path, columns: list[str], numbered: Iterator[tuple[int, list[Any]]], findings: Findings
+) -> Iterator[tuple[int, Mapping[str, Cell]]]:
+    width = len(columns)
+    for number, cells in numbered:
+        where = f"{path}, row {number}"
+        if len(cells) > width and any(map(_filled, cells[width:])):
+            told = f"has {len(cells)} cells where the table has {width} columns"
+            findings.add(where, told, 'Put a cell that holds the separator into "quotes"', group=(path, "width"))
+            continue
+        record = {column: plain(cell) for column, cell in zip(columns, cells, strict=False)}
+        for column in columns[len(cells) :]:
+            record[column] = None
+        for column, cell in record.items():
+            _check_text(f"{where}, column {column}", cell, findings)
+        yield number, record
+
+
+def _filled(cell: Any) -> bool:
+    return cell is not None and (not isinstance(cell, str) or bool(cell.strip()))
+
+
+def _sound_columns(where: str, columns: list[str], findings: Findings) -> bool:
+    sound = True
+    for index, column in enumerate(columns, start=1):
+        if not column:
+            findings.add(where, f"column {index} has no name", "Name it, or delete the column")
+        elif (first := columns.index(column) + 1) != index:
+            findings.add(where, f"column {index} is called {column!r}, and so is {first}", "Rename or delete one")
+        elif odd := unwritable(column):
+            findings.add(where, f"the name of column {index} holds the character {odd}", "Leave it out")
+        else:
+            continue
+        sound = False
+    return sound
+
+
+def _check_text(where: str, cell: Cell, findings: Findings) -> None:
+    if isinstance(cell, str) and not cell.isprintable() and (odd := unwritable(cell)):
+        findings.add(where, f"the character {odd} can't be kept", "Leave it out", group=("odd", odd))
+
+
+def _read_excel(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+    """The first visible sheet of a workbook, with the values that its formulas had when it was saved."""
+    import openpyxl
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            if (size := sum(part.file_size for part in parts.infolist())) > 5 * MAX_BYTES:
+                findings.add(str(path), f"has {size // 10**6} MB unpacked", "Split it")
+                return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+            sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+            if len(sheets) > 1:
+                findings.warn(f"{path}: has {len(sheets)} sheets; rows come from the first, {sheets[0].title!r}")
+            return _tabulate(path, _excel_rows(path, sheets[0], findings), findings)
+    except Exception as error:
+        told = f"is no Excel workbook that can be read ({type(error).__name__}: {shown(str(error))})"
+        findings.add(str(path), told, "Save it as .xlsx without a password, or as CSV")
+        return None
+
+
+def _excel_rows(path: Path, sheet: Any, findings: Findings) -> Iterator[list[Any]]:
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
+        for cell in cells:
+            if cell.data_type == "e":
+                where = f"{path}, row {number}, column {cell.column_letter}"
+                findings.add(where, f"the formula gives {cell.value}", "Mend it in Excel", group=(path, "formula"))
+        yield [cell.value for cell in cells]
+
+
+def _read_json(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+    try:
+        rows = json.loads(data.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        findings.add(f"{path}, line {error.lineno}", f"is not JSON ({error.msg})", "Mend it there")
+        return None
+    except (ValueError, RecursionError) as error:
+        findings.add(str(path), f"is not JSON ({shown(str(error))})", "Save it as JSON, UTF-8")
+        return None
+    if not isinstance(rows, list):
+        findings.add(str(path), f"holds {shown(rows)}, not a list", 'Give [{"sku": "a-1", …}, …]')
+        return None
+    return from_mappings(str(path), enumerate(rows, start=1), findings)
+
+
+def _read_json_lines(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+    rows = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                rows.append((number, json.loads(line.decode("utf-8-sig"))))
+            except (ValueError, RecursionError) as error:
+                told = f"is not JSON ({shown(str(error))})"
+                findings.add(f"{path}, row {number}", told, 'Give {"sku": "a-1", …}', group=(path, "json"))
+    return from_mappings(str(path), rows, findings)
+
+
+def from_mappings(
+    source: str, rows: Iterable[tuple[int, Any]], findings: Findings, lines: Mapping[int, int] | None = None
+) -> Sheet:
+    """A table from rows that name their own columns; a row without one of them has an empty cell there."""
+    lines = lines or {}
+    columns: dict[str, None] = {}
+    records: list[tuple[int, Mapping[str, Cell]]] = []
+    for number, row in rows:
+        where = f"{source}, line {lines[number]}, row {number}" if number in lines else f"{source}, row {number}"
+        if not isinstance(row, Mapping):
+            findings.add(where, f"{shown(row)} is no row", "Give columns with values", group=(source, "row"))
+            continue
+        record: dict[str, Cell] = {}
+        for name, value in row.items():
+            column = str(name).strip()
+            if column in record:
+                findings.add(where, f"column {column!r} stands twice", "Keep one")
+            try:
+                record[column] = plain(value)
+            except ValueError:
+                told = f"{shown(value)} is neither text nor number"
+                findings.add(f"{where}, column {column}", told, "Give one value a cell", group=(source, column))
+                continue
+            _check_text(f"{where}, column {column}", record[column], findings)
+        columns.update(dict.fromkeys(record))
+        records.append((number, record))
+    names = tuple(columns)
+    if names and not _sound_columns(source, list(names), findings):
+        return Sheet((), [], lines)
+    whole = [(number, {name: record.get(name) for name in names}) for number, record in records]
+    return Sheet(names, whole, lines)
+
+
+def _nearby(path: Path) -> str:
+    try:
+        names = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in READERS)
+    except (OSError, ValueError):
+        return f"There is no folder {path.parent}"
+    return suggest(path.name, names, f"Files of rows in {path.parent}")
+
+
+READERS: Mapping[str, Callable[[Path, bytes, Findings], Sheet | None]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".txt": _read_csv,
+    ".xlsx": _read_excel,
+    ".xlsm": _read_excel,
+    ".json": _read_json,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}
