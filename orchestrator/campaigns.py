@@ -55,7 +55,7 @@ def record(database: Database, store: storage.Storage, registry: Registry, plan:
             """),
             {
                 "keys": list(plan.brief.files),
-                "sources": [str(path) for path in plan.brief.files.values()],
+                "sources": [str(path.absolute()) for path in plan.brief.files.values()],
                 "sizes": [sizes[sha256] for sha256 in plan.brief.files],
             },
         )
@@ -178,7 +178,7 @@ def _upsert(connection: Connection, plan: Plan) -> Found:
         {
             "name": plan.brief.campaign,
             "model": plan.model.card,
-            "source": str(plan.brief.path),
+            "source": str(plan.brief.path.absolute()),
             "text": plan.brief.text,
             "priority": plan.brief.priority,
         },

@@ -48,26 +48,26 @@ def examine(config: settings.Settings, *, fix: bool = False) -> Iterator[Finding
     yield from _disk(config)
     database = Database(config)
     try:
-        with database.begin() as connection:
-            found = version(connection)
+        yield from _database(database, config, fix=fix)
     except DreamlineError as error:
         yield Finding("database", "error", str(error))
-        return
+    finally:
+        database.close()
+
+
+def _database(database: Database, config: settings.Settings, *, fix: bool) -> Iterator[Finding]:
+    with database.begin() as connection:
+        found = version(connection)
     if found != newest():
         yield Finding("database", "error", f"tables are of version {found}: run `dreamline db upgrade`")
         return
     yield Finding("database", "ok", f"reached, tables of version {found}")
     yield _broker(config)
-    try:
-        store = open_storage(config.store_url)
-        yield from _leases(database, config, fix=fix)
-        yield from _missing_files(database, store, fix=fix)
-        yield from _unknown_files(database, store, fix=fix)
-        yield from _waiting(database, fix=fix)
-    except DreamlineError as error:
-        yield Finding("storage", "error", str(error))
-    finally:
-        database.close()
+    store = open_storage(config.store_url)
+    yield from _leases(database, config, fix=fix)
+    yield from _missing_files(database, store, fix=fix)
+    yield from _unknown_files(database, store, fix=fix)
+    yield from _waiting(database, fix=fix)
 
 
 def _environment() -> Iterator[Finding]:
