@@ -17,6 +17,7 @@ from core.errors import BadInput, DreamlineError
 from core.settings import Settings
 
 COMMANDS = {
+    "audit": "The record of who decided what: verify, export.",
     "campaign": "See and steer campaigns: list, show, pause, resume, cancel, retry.",
     "dashboard": "Open the dashboard in a browser.",
     "db": "The database: upgrade, status, url.",
@@ -24,6 +25,7 @@ COMMANDS = {
     "doctor": "Check database, broker, storage and plugins; --fix mends what it can.",
     "generate": "Make images of one prompt, without a campaign.",
     "models": "Model cards and their weights: list, show, fetch, check, fuse.",
+    "people": "Who may see, decide and steer in the dashboard: list, set, remove.",
     "plan": "Say what a campaign file would make; writes nothing.",
     "plugins": "List plugins with their kinds and hooks.",
     "run": "Plan a campaign file, make its images and wait for them.",

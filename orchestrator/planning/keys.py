@@ -72,6 +72,9 @@ def job_key(request: Request, model: ModelPin, preparations: Sequence[str]) -> s
             request.guidance,
             request.first_step_guidance,
             request.true_cfg,
+            request.negative_guidance,
+            request.true_cfg_start,
+            request.true_cfg_end,
             list(preparations),
         ]
     )

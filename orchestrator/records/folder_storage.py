@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import BadInput
-from orchestrator.records.storage import NAME, ContentMissing, Leftover, Storage, failed, key
+from orchestrator.records.contents import NAME, ContentMissing, Leftover, Storage, failed, key
 
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _INCOMING = "incoming"  # folder of files that are being written

@@ -92,7 +92,7 @@ class Leased:
     changed_at: Mapped[datetime.datetime] = _now()
 
 
-def _claim_indexes(table: str, ready: str) -> tuple[Index, ...]:
+def _claim_indexes(table: str, ready: str) -> tuple[Index | CheckConstraint, ...]:
     order = text("priority DESC"), "attempts", "id"
     return (
         Index(f"ix_{table}_ready", "pin", *order, postgresql_where=text(ready)),
@@ -121,7 +121,7 @@ class Campaign(Table):
     text: Mapped[str]
     plan: Mapped[int] = mapped_column(Integer, server_default="0")
     priority: Mapped[int] = mapped_column(Integer, server_default="0")
-    two_step: Mapped[bool] = mapped_column(server_default=text("false"))
+    two_step: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[datetime.datetime] = _now()
     changed_at: Mapped[datetime.datetime] = _now()
 

@@ -22,7 +22,7 @@ from core.cards import ModelCard, load_card
 from core.errors import PluginError, Stopped
 from core.hookspecs import Generator
 from core.recipes import encode_image
-from core.requests import Image, Preparation, Reference, Request
+from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request
 from core.settings import Settings
 from orchestrator.records.storage import Storage, open_storage
 from orchestrator.working.messages import Batch, Drop, Failed, Finished, Made, Ready
@@ -155,7 +155,7 @@ class Child:
         return Preparation(
             picture=PillowImage.open(io.BytesIO(self._store.get(prepared["result"]))).convert("RGB"),
             mask=PillowImage.open(io.BytesIO(self._store.get(mask))).convert("L") if mask else None,
-            **({"role": kind.condition.role} if kind is not None else {}),
+            role=kind.condition.role if kind is not None else DREAMO_ROLE,
         )
 
     def _generator(self, card: ModelCard) -> Generator:

@@ -27,9 +27,14 @@ from orchestrator.working.messages import Made
 class Desk(Protocol):
     """One kind of work. `queue` is where its wake-ups go, `wakes` whose work its results make ready."""
 
-    queue: str
-    wakes: str | None
-    table: Table
+    @property
+    def queue(self) -> str: ...
+
+    @property
+    def wakes(self) -> str | None: ...
+
+    @property
+    def table(self) -> Table: ...
 
     def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
         """What this machine can do, as plans pin it."""

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 
 from celery import Celery, signals
-from celery.platforms import SecurityWarning
+from celery.exceptions import SecurityWarning
 
 from core import registry
 from core.settings import Settings
