@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from core.settings import Settings
-from orchestrator.progress import Progress, read_progress
+from orchestrator.progress import Progress, read_progress, read_unserved
 from orchestrator.records.database import Database
 from orchestrator.working.celery_app import QUEUES, publish
 from orchestrator.working.rescue import end_campaigns
+
+PATIENCE = 10.0
+"""Seconds without any new image after which it is asked whether anybody can make them."""
 
 SOON = 8.0
 """Seconds that workers get to end by themselves before they are told to give their work back."""
@@ -94,9 +97,17 @@ def local_workers(settings: Settings, makers: int) -> Iterator[LocalWorkers]:
 
 
 def wait_for(
-    database: Database, name: str, show: Callable[[Progress], None], workers: LocalWorkers | None = None
+    database: Database,
+    name: str,
+    show: Callable[[Progress], None],
+    warn: Callable[[str], None],
+    workers: LocalWorkers | None = None,
 ) -> Progress:
-    """Waits until the campaign runs no more; `show` is called about twice a second."""
+    """Waits until the campaign runs no more.
+
+    `show` is called about twice a second; `warn` once, when work waits for something that no worker has.
+    """
+    quiet_until, warned, ended = time.monotonic() + PATIENCE, False, -1
 
     def look(connection: Connection) -> Progress:
         end_campaigns(connection)
@@ -107,6 +118,17 @@ def wait_for(
         show(progress)
         if progress.state != "running":
             return progress
+        if progress.ended != ended:
+            ended, quiet_until = progress.ended, time.monotonic() + PATIENCE
+        if not warned and time.monotonic() > quiet_until:
+            quiet_until = time.monotonic() + PATIENCE
+            lacking = database.patiently(lambda connection: read_unserved(connection, name))
+            if lacking:
+                warned = True
+                warn(
+                    f"no worker that runs has: {'; '.join(lacking)}. Start `dreamline worker` where it is "
+                    "(`dreamline models check`, `dreamline plugins`), or cancel the campaign"
+                )
         if workers is not None:
             workers.keep_alive()
         time.sleep(0.4)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from core.settings import Settings
+from core.settings import Settings, default_home
 from orchestrator.cli.run import run_campaign
 
 DEMO = "summer-drop"
@@ -24,7 +24,8 @@ def command(settings: Settings, output: Path | None) -> None:
     The first run makes 48 images; the second makes none, since all of them exist.
     """
     code = run_campaign(settings, example(DEMO) / "campaign.yaml", output, 1, as_json=False)
-    click.echo("Review them: dreamline dashboard")
+    home = "" if settings.home == default_home() else f"DREAMLINE_HOME={settings.home} "
+    click.echo(f"Review them in a browser: {home}{sys.argv[0]} dashboard")
     sys.exit(code)
 
 

@@ -63,9 +63,9 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
         if outlook.new:
             wake_all(settings)
             with local_workers(settings, workers) if workers else contextlib.nullcontext() as local:
-                end = wait_for(database, name, show, local)
+                end = wait_for(database, name, show, _warn, local)
         else:
-            end = wait_for(database, name, show)
+            end = wait_for(database, name, show, _warn)
     folder = output or Path("outputs") / name
     with database.begin() as connection:
         exports = list_exports(connection, name)
@@ -86,7 +86,11 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     else:
         _tell(told)
     database.close()
-    return SOME_FAILED if told["failed"] else 0
+    return SOME_FAILED if told["failed"] or end.state != "finished" else 0
+
+
+def _warn(message: str) -> None:
+    click.secho(f"warning: {message}", fg="yellow", err=True)
 
 
 def _tell(told: dict[str, Any]) -> None:

@@ -94,8 +94,8 @@ class Looker:
             log.info("could not sign off: %s", error)
 
     def _work_off(self) -> None:
-        pins = self._database.patiently(self._sign_on, seconds=5)
         while not self._stopping.is_set():
+            pins = self._database.patiently(self._sign_on, seconds=5)
             with self._database.begin() as connection:
                 rescue(connection, self._settings.max_attempts)
                 claims = self._claim(connection, pins)

@@ -77,8 +77,8 @@ def _follow_signals(database: Database, lookers: Sequence[Looker]) -> None:
             threading.Thread(target=one.poll, name=f"poll {one.desk.queue}", daemon=True).start()
 
     def end(**_: object) -> None:
-        first = not any([one.stop() for one in lookers])
-        if first:
+        before = [one.stop() for one in lookers]
+        if not any(before):
             threading.Thread(target=leave, name="leave").start()
 
     signals.worker_ready.connect(begin, weak=False)
