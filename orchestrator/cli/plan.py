@@ -54,10 +54,11 @@ def read_plan(file: Path, settings: Settings, plugins: Registry, database: Datab
     """
     from orchestrator.planning.expand import read_brief
     from orchestrator.planning.plan import make_plan
-    from orchestrator.records.models import recorded_files
+    from orchestrator.records.models import pin_files, recorded_files
 
     brief = read_brief(file, settings, plugins)
-    return make_plan(brief, settings, plugins, recorded_files(database, brief.card.name))
+    files = pin_files(brief.card, settings, recorded_files(database, brief.card.name))
+    return make_plan(brief, settings, plugins, files)
 
 
 def as_dict(plan: Plan, outlook: Outlook) -> dict[str, object]:

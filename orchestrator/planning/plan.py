@@ -66,7 +66,7 @@ class Plan:
 
 
 def make_plan(
-    brief: Brief, settings: Settings, registry: Registry, recorded: Mapping[str, str] | None = None
+    brief: Brief, settings: Settings, registry: Registry, files: Mapping[str, str] | None = None
 ) -> Plan:
     """Expands a brief and names everything in it.
 
@@ -74,13 +74,13 @@ def make_plan(
         brief: as read from a campaign file.
         settings: where cards and weights are.
         registry: asked for kinds, for the generator's id and for changes of requests.
-        recorded: hashes of the model's files, by file.
+        files: hashes of the model's files that are pinned, by file.
 
     Raises:
         PluginError: a plugin's `before_generate` failed.
     """
     generator = registry.generator(brief.card, settings, settings.device)
-    model = model_pin(brief.card, generator.id, recorded or {})
+    model = model_pin(brief.card, generator.id, files or {})
     prepared = _Preparations(brief, registry)
     change = registry.changes_requests()
     items, jobs = [], {}

@@ -7,6 +7,7 @@ all.
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -19,9 +20,12 @@ from core.registry import Registry
 from core.settings import Settings
 from orchestrator.planning.keys import method_pin, model_pin
 from orchestrator.records.database import SWEEP_LOCK
+from orchestrator.records.models import hash_files, pin_files, read_recorded
 from orchestrator.records.storage import Storage
 from orchestrator.working.claims import Claim, Table, finish, let_dependents_go
 from orchestrator.working.messages import Made
+
+log = logging.getLogger("dreamline.worker")
 
 
 class Desk(Protocol):
@@ -99,17 +103,16 @@ class Making:
     table: Table = "job"
 
     def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
-        recorded: dict[str, dict[str, str]] = {}
-        for row in connection.execute(text("select card, file, sha256 from model_file")):
-            recorded.setdefault(row.card, {})[row.file] = row.sha256
-        pins = []
+        recorded, pins = read_recorded(connection), []
         for name, path in find_cards(settings).items():
             try:
                 card = read_card(path)
                 generator = registry.generator(card, settings, settings.device)
-            except DreamlineError:
-                continue
-            pins.append(model_pin(card, generator.id, recorded.get(name, {})).name)
+                files = pin_files(card, settings, recorded.get(name, {}))
+                if files == hash_files(card, settings):
+                    pins.append(model_pin(card, generator.id, files).name)
+            except DreamlineError as error:
+                log.debug("model %s can't be made here: %s", name, error)
         return pins
 
     def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
