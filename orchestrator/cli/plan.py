@@ -13,6 +13,7 @@ from orchestrator.cli import print_json
 
 if TYPE_CHECKING:
     from core.registry import Registry
+    from orchestrator.planning.expand import Brief
     from orchestrator.planning.plan import Plan
     from orchestrator.planning.writing import Outlook
     from orchestrator.records.database import Database
@@ -28,13 +29,14 @@ def command(settings: Settings, file: Path, as_json: bool) -> None:
     Every mistake in the file, its table and its pictures is reported at once. Nothing is written.
     """
     from core import registry
+    from orchestrator.planning.expand import read_brief
     from orchestrator.planning.writing import look_ahead
     from orchestrator.records import embedded
     from orchestrator.records.database import Database, version
 
     plugins = registry.load(settings)
     database = None if settings.embedded and not embedded.exists(settings.home) else Database(settings)
-    plan = read_plan(file, settings, plugins, database)
+    plan = plan_brief(read_brief(file, settings, plugins), settings, plugins, database)
     outlook = look_ahead(None, plan)
     if database is not None:
         with database.begin() as connection:
@@ -46,17 +48,15 @@ def command(settings: Settings, file: Path, as_json: bool) -> None:
         describe(plan, outlook)
 
 
-def read_plan(file: Path, settings: Settings, plugins: Registry, database: Database | None) -> Plan:
-    """A campaign file as a plan, with the model's files pinned as they were recorded.
+def plan_brief(brief: Brief, settings: Settings, plugins: Registry, database: Database | None) -> Plan:
+    """A brief as a plan, with the model's files pinned as they were recorded.
 
     Raises:
-        BadInput: with every mistake in the file.
+        BadInput: the model's files were never checked.
     """
-    from orchestrator.planning.expand import read_brief
     from orchestrator.planning.plan import make_plan
     from orchestrator.records.models import pin_files, recorded_files
 
-    brief = read_brief(file, settings, plugins)
     files = pin_files(brief.card, settings, recorded_files(database, brief.card.name))
     return make_plan(brief, settings, plugins, files)
 

@@ -16,7 +16,9 @@ from orchestrator.cli import plan as plan_command
 from orchestrator.cli import print_json
 
 if TYPE_CHECKING:
+    from orchestrator.planning.writing import Outlook
     from orchestrator.progress import Progress
+    from orchestrator.records.database import Database
 
 SOME_FAILED = 3
 
@@ -43,35 +45,28 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     from core import registry
     from orchestrator import campaigns
     from orchestrator.export import export, list_exports
+    from orchestrator.planning.expand import read_brief
     from orchestrator.records.database import Database
     from orchestrator.records.storage import open_storage
-    from orchestrator.running import local_workers, wait_for, wake_all
 
     began = time.monotonic()
     plugins = registry.load(settings)
     # Mistakes in the file are told before a database is touched.
-    plan_command.read_plan(file, settings, plugins, None)
+    brief = read_brief(file, settings, plugins)
     database, store = Database(settings), open_storage(settings.store_url)
     database.upgrade() if settings.embedded else database.require_newest()
-    plan = plan_command.read_plan(file, settings, plugins, database)
-    name = plan.brief.campaign
+    plan = plan_command.plan_brief(brief, settings, plugins, database)
     outlook = campaigns.record(database, store, plugins, plan)
     if not as_json:
         plan_command.describe(plan, outlook)
-    campaigns.start(database, plugins, name)
-    with _bar(outlook.images, quiet=as_json) as show:
-        if outlook.new:
-            wake_all(settings)
-            with local_workers(settings, workers) if workers else contextlib.nullcontext() as local:
-                end = wait_for(database, name, show, _warn, local)
-        else:
-            end = wait_for(database, name, show, _warn)
-    folder = output or Path("outputs") / name
-    with database.begin() as connection:
-        exports = list_exports(connection, name)
+    campaigns.start(database, plugins, brief.campaign)
+    end = _wait(settings, database, brief.campaign, outlook, workers, quiet=as_json)
+    folder = output or Path("outputs") / brief.campaign
+    exports = database.patiently(lambda connection: list_exports(connection, brief.campaign))
     export(store, exports, folder)
+    database.close()
     told = {
-        "campaign": name,
+        "campaign": brief.campaign,
         "state": end.state,
         "made": end.jobs["done"] - outlook.reused,
         "reused": outlook.reused,
@@ -81,12 +76,22 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
         "files": len(exports),
         "seconds": round(time.monotonic() - began, 2),
     }
-    if as_json:
-        print_json(told)
-    else:
-        _tell(told)
-    database.close()
+    print_json(told) if as_json else _tell(told)
     return SOME_FAILED if told["failed"] or end.state != "finished" else 0
+
+
+def _wait(
+    settings: Settings, database: Database, name: str, outlook: Outlook, workers: int, *, quiet: bool
+) -> Progress:
+    """Waits for the campaign's end under a progress bar, with workers of this command if there is work."""
+    from orchestrator.running import local_workers, wait_for, wake_all
+
+    with _bar(outlook.images, quiet=quiet) as show:
+        if not outlook.new:
+            return wait_for(database, name, show, _warn)
+        wake_all(settings)
+        with local_workers(settings, workers) if workers else contextlib.nullcontext() as local:
+            return wait_for(database, name, show, _warn, local)
 
 
 def _warn(message: str) -> None:
