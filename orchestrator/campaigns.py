@@ -20,7 +20,7 @@ from core.registry import Registry
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.writing import Outlook, look_ahead, write_plan
 from orchestrator.records import storage
-from orchestrator.records.database import VERBS_LOCK, Database
+from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
 from orchestrator.records.states import CAMPAIGN_MOVES, Campaign
 
 
@@ -45,6 +45,7 @@ def record(database: Database, store: storage.Storage, registry: Registry, plan:
     sizes = _store_references(store, plan)
     with database.begin() as connection:
         _lock(connection)
+        _keep_from_sweep(connection, store, plan)
         outlook = look_ahead(connection, plan)
         found = _upsert(connection, plan)
         connection.execute(
@@ -61,6 +62,8 @@ def record(database: Database, store: storage.Storage, registry: Registry, plan:
         )
         write_plan(connection, found.id, found.plan, plan)
         _cancel_unwanted(connection, found.id)
+        if found.state is Campaign.RUNNING:
+            _release(connection, found.id)
         _note(connection, found.id, "planned", {"plan": found.plan, "items": outlook.items})
     registry.tell(Event("planned", found.name, {"items": outlook.items, "new": outlook.new}))
     return outlook
@@ -103,6 +106,7 @@ def retry(database: Database, registry: Registry, name: str) -> int:
     def revive(connection: Connection, campaign: int) -> None:
         nonlocal again
         values = {"campaign": campaign}
+        _lock_work(connection, campaign)
         connection.execute(text(_REVIVE_PREPARATIONS), values)
         again = connection.execute(text(_REVIVE_JOBS), values).rowcount
         _release(connection, campaign)
@@ -165,6 +169,14 @@ def _store_references(store: storage.Storage, plan: Plan) -> dict[str, int]:
     return sizes
 
 
+def _keep_from_sweep(connection: Connection, store: storage.Storage, plan: Plan) -> None:
+    """From here to the commit no sweep deletes; what one took since it was stored is stored again."""
+    connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
+    for sha256, path in plan.brief.files.items():
+        if not store.exists(sha256):
+            store.put(path.read_bytes(), f"reference-{path.name}")
+
+
 def _upsert(connection: Connection, plan: Plan) -> Found:
     row = connection.execute(
         text("""
@@ -198,18 +210,31 @@ def _note(connection: Connection, campaign: int, what: str, facts: Mapping[str, 
 
 
 def _release(connection: Connection, campaign: int) -> None:
+    _lock_work(connection, campaign)
     connection.execute(text(_RELEASE_PREPARATIONS), {"campaign": campaign})
     connection.execute(text(_RELEASE_JOBS), {"campaign": campaign})
+    connection.execute(text(_END_HOPELESS), {"campaign": campaign})
 
 
 def _hold(connection: Connection, campaign: int) -> None:
+    _lock_work(connection, campaign)
     connection.execute(text(_HOLD_JOBS), {"campaign": campaign})
     connection.execute(text(_HOLD_PREPARATIONS), {"campaign": campaign})
 
 
 def _cancel(connection: Connection, campaign: int) -> None:
+    _lock_work(connection, campaign)
     connection.execute(text(_CANCEL_JOBS), {"campaign": campaign})
     _hold(connection, campaign)
+
+
+def _lock_work(connection: Connection, campaign: int) -> None:
+    """Locks the campaign's unfinished preparations, then its jobs, each in the order of their ids.
+
+    Workers that end a preparation lock in the same order, so that neither waits for the other in a circle.
+    """
+    for statement in (_LOCK_PREPARATIONS, _LOCK_JOBS):
+        connection.execute(text(statement), {"campaign": campaign})
 
 
 def _cancel_unwanted(connection: Connection, campaign: int) -> None:
@@ -217,6 +242,28 @@ def _cancel_unwanted(connection: Connection, campaign: int) -> None:
 
 
 _JOBS_OF = "select job_id from item where campaign_id = :campaign and not obsolete"
+
+_LOCK_PREPARATIONS = f"""
+select count(*) from (
+    select id from preparation where state <> 'done' and id in (
+        select preparation_id from job_reference where job_id in ({_JOBS_OF})
+    ) order by id for update
+) locked
+"""  # noqa: S608 - constants of ours
+
+_LOCK_JOBS = f"""
+select count(*) from (
+    select id from job where id in ({_JOBS_OF}) and state <> 'done' order by id for update
+) locked
+"""  # noqa: S608 - constants of ours
+
+_END_HOPELESS = f"""
+update job set state = 'dead', error = cause.error, changed_at = now()
+from (select distinct on (r.job_id) r.job_id, p.error from job_reference r
+      join preparation p on p.id = r.preparation_id and p.state = 'dead'
+      where r.job_id in ({_JOBS_OF}) order by r.job_id, r.position) cause
+where job.id = cause.job_id and job.state in ('queued', 'failed')
+"""  # noqa: S608 - constants of ours
 
 _PRIORITY = "(select priority from campaign where id = :campaign)"
 

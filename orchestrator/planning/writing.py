@@ -165,8 +165,17 @@ insert into item (campaign_id, row_key, variant_key, variant, seed, format, job_
 select :campaign, i.row_key, i.variant_key, i.variant, i.seed, i.format, j.id, :plan
 from planned_item i join job j on j.key = i.job
 on conflict (campaign_id, row_key, variant_key, seed, format) do update set
-    version = item.version + (item.job_id <> excluded.job_id)::int,
-    job_id = excluded.job_id, obsolete = false, plan = excluded.plan
+    obsolete = false, plan = excluded.plan
+"""
+
+# What the brief asked for is `brief_job_id` where a reviewer asked for another attempt since. An item is
+# changed only when the brief asks for another image; then nothing that was decided about it holds.
+_REPLACE = """
+update item set job_id = j.id, brief_job_id = null, version = item.version + 1, verdict = 'open',
+    decision_id = null
+from planned_item i join job j on j.key = i.job
+where item.campaign_id = :campaign and item.row_key = i.row_key and item.variant_key = i.variant_key
+    and item.seed = i.seed and item.format = i.format and coalesce(item.brief_job_id, item.job_id) <> j.id
 """
 
 _CHANGED = """
@@ -175,7 +184,7 @@ select 'job.replaced', :campaign, i.job_id, jsonb_build_object('item', i.id, 've
 from planned_item n
 join item i on i.campaign_id = :campaign and i.row_key = n.row_key and i.variant_key = n.variant_key
     and i.seed = n.seed and i.format = n.format
-join job j on j.id = i.job_id
+join job j on j.id = coalesce(i.brief_job_id, i.job_id)
 where j.key <> n.job
 """
 
@@ -183,4 +192,15 @@ _OBSOLETE = """
 update item set obsolete = true where campaign_id = :campaign and plan < :plan and not obsolete
 """
 
-_STATEMENTS = (_ROWS, _PREPARATIONS, _WANTED_AGAIN, _STEADY, _JOBS, _JOB_REFERENCES, _CHANGED, _ITEMS, _OBSOLETE)
+_STATEMENTS = (
+    _ROWS,
+    _PREPARATIONS,
+    _WANTED_AGAIN,
+    _STEADY,
+    _JOBS,
+    _JOB_REFERENCES,
+    _CHANGED,
+    _ITEMS,
+    _REPLACE,
+    _OBSOLETE,
+)

@@ -73,6 +73,7 @@ def renew(
     connection: Connection, table: Table, worker: uuid.UUID, claims: Sequence[Claim], lease: float
 ) -> set[int]:
     """Prolongs the leases that are still this worker's; returns their ids. What is missing was lost."""
+    _lock(connection, table, [one.id for one in claims])
     rows = connection.execute(
         text(f"""
         update {table} set lease_until = clock_timestamp() + make_interval(secs => :lease)
@@ -107,6 +108,7 @@ def finish(connection: Connection, table: Table, claim: Claim) -> Outcome:
 
 def give_back(connection: Connection, table: Table, claims: Sequence[Claim]) -> None:
     """Returns work that was not begun or can't be ended here; the attempt does not count."""
+    _lock(connection, table, [one.id for one in claims])
     rows = connection.execute(
         text(f"""
         update {table} set state = 'queued', attempts = attempts - 1, lease_until = null, worker = null,
@@ -138,7 +140,7 @@ def fail(
         """),  # noqa: S608 - a table of ours
         {
             "state": "dead" if retry_in is None else "failed",
-            "error": json.dumps(error),
+            "error": json.dumps(_storable(error)),
             "retry": retry_in or 0.0,
             "alone": alone,
             "id": claim.id,
@@ -146,7 +148,7 @@ def fail(
         },
     )
     if changed.rowcount:
-        _note(connection, table, "dead" if retry_in is None else "failed", [claim], {"error": dict(error)})
+        _note(connection, table, "dead" if retry_in is None else "failed", [claim], {"error": _storable(error)})
         if retry_in is None and table == "preparation":
             end_dependents(connection, [claim.id])
     return bool(changed.rowcount)
@@ -154,6 +156,7 @@ def fail(
 
 def let_dependents_go(connection: Connection, preparation: int) -> int:
     """After a preparation is done: its jobs wait for one less. Returns how many became ready."""
+    _lock_dependents(connection, [preparation])
     ready = connection.execute(
         text("""
         with less as (
@@ -171,6 +174,7 @@ def let_dependents_go(connection: Connection, preparation: int) -> int:
 
 def end_dependents(connection: Connection, preparations: Sequence[int]) -> None:
     """After preparations died: the jobs that need them are dead too, with the preparation's error."""
+    _lock_dependents(connection, preparations)
     connection.execute(
         text("""
         with ended as (
@@ -178,7 +182,7 @@ def end_dependents(connection: Connection, preparations: Sequence[int]) -> None:
             from (select distinct on (r.job_id) r.job_id, p.error from job_reference r
                   join preparation p on p.id = r.preparation_id
                   where p.id = any(:preparations) order by r.job_id, r.position) cause
-            where job.id = cause.job_id and job.state = 'queued'
+            where job.id = cause.job_id and job.state in ('queued', 'failed')
             returning job.id, cause.error
         )
         insert into event (kind, work_id, facts)
@@ -186,6 +190,35 @@ def end_dependents(connection: Connection, preparations: Sequence[int]) -> None:
         """),
         {"preparations": list(preparations)},
     )
+
+
+def _lock(connection: Connection, table: Table, ids: Sequence[int]) -> None:
+    """Locks rows in the order of their ids, as everyone does who changes several: no two can wait for each other."""
+    rows = f"select id from {table} where id = any(:ids) order by id for update"  # noqa: S608 - a table of ours
+    connection.execute(text(f"select count(*) from ({rows}) locked"), {"ids": list(ids)})  # noqa: S608
+
+
+def _lock_dependents(connection: Connection, preparations: Sequence[int]) -> None:
+    """Locks the jobs that need these preparations; the caller holds the preparations."""
+    connection.execute(
+        text("""
+        select count(*) from (
+            select id from job where id in (
+                select job_id from job_reference where preparation_id = any(:preparations)
+            ) order by id for update
+        ) locked
+        """),
+        {"preparations": list(preparations)},
+    )
+
+
+def _storable(value: Any) -> Any:
+    """`value` with its texts as Postgres takes them: no NUL, nothing that is no Unicode."""
+    if isinstance(value, str):
+        return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable(one) for key, one in value.items()}
+    return [_storable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 _OURS = "unnest(cast(:ids as bigint[]), cast(:fences as bigint[])) as ours (id, fence)"

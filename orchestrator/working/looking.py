@@ -63,6 +63,9 @@ class Looker:
                 self._work_off()
             except Infrastructure as error:
                 log.warning("%s; looking again in %.0f s", error, self._settings.poll_seconds)
+            except Exception:
+                # Whatever it was, a worker that stopped looking would help nobody; its leases run out.
+                log.exception("looking for %s work failed", self.desk.queue)
             finally:
                 self._one.release()
 

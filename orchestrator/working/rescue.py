@@ -66,16 +66,21 @@ def _due(connection: Connection, table: Table) -> int:
 
 def end_campaigns(connection: Connection) -> list[str]:
     """Finishes running campaigns all of whose images have ended; returns their names."""
+    # Two statements: the second sees what a verb that held one of these rows has committed meanwhile.
+    running = connection.execute(
+        text("select id from campaign where state = 'running' order by id for update skip locked")
+    )
     rows = connection.execute(
         text("""
         update campaign set state = 'finished', changed_at = now()
-        where state = 'running' and not exists (
+        where id = any(:running) and not exists (
             select 1 from item join job on job.id = item.job_id
             where item.campaign_id = campaign.id and not item.obsolete
                 and job.state in ('queued', 'leased', 'failed')
         )
         returning id, name
-        """)
+        """),
+        {"running": list(running.scalars())},
     ).all()
     for row in rows:
         connection.execute(
