@@ -63,14 +63,17 @@ class Stage:
 
     def start(self) -> None:
         self.runs += 1
-        self.run = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", "run", "campaign.yaml", "--json"],
-            cwd=self.folder,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "errors.log").open("ab"),
-        )
+        if self.run is not None:
+            self.run.wait()
+        with (self.folder / "errors.log").open("ab") as errors, (self.folder / "report.json").open("wb") as report:
+            self.run = subprocess.Popen(
+                [sys.executable, "-m", "orchestrator.cli", "run", "campaign.yaml", "--json"],
+                cwd=self.folder,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=report,
+                stderr=errors,
+            )
 
     def running(self) -> bool:
         return self.run is not None and self.run.poll() is None
@@ -78,9 +81,9 @@ class Stage:
     def wait(self, seconds: float) -> dict[str, Any]:
         """The report of a run that comes to its end."""
         assert self.run is not None
-        output, _ = self.run.communicate(timeout=seconds)
+        self.run.wait(timeout=seconds)
         assert self.run.returncode == 0, (self.folder / "errors.log").read_text()[-4000:]
-        report: dict[str, Any] = json.loads(output)
+        report: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
         return report
 
     def processes(self, words: str) -> list[psutil.Process]:
