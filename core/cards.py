@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,19 @@ SHIPPED = Path(__file__).parent / "model_cards"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """Weights added to the base, with their strength. `repository` is a Hub repository or a folder."""
+    """Weights added to the base, with their strength.
+
+    Attributes:
+        repository: a Hub repository or a folder; a relative folder is looked for beside the card.
+        file: its path in there.
+        scale: the strength; negative takes away.
+        naming: `published` or `diffusers`: how its tensors have to be called; empty: either.
+    """
 
     repository: str
     file: str
     scale: float = 1.0
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,9 @@ class ModelCard:
         base_name: what role files of plugins are found by (`flux-dev`).
         adapters: fused into the base in this order.
         embeddings: the adapter file that holds the task, index and placeholder embeddings.
-        steps, guidance, first_step_guidance, true_cfg: defaults of a request.
+        steps, guidance, first_step_guidance, true_cfg, true_cfg_start, true_cfg_end, negative_guidance: defaults
+            of a request.
+        text_tokens: T5 tokens of a prompt; fewer where the base's tokenizer says so.
         area: pixels of a generated image where a format leaves the choice.
         sides: smallest and largest side in pixels.
         grid: both sides are multiples of this.
@@ -64,6 +74,10 @@ class ModelCard:
     guidance: float = 4.5
     first_step_guidance: float | None = None
     true_cfg: float = 1.0
+    true_cfg_start: int = 0
+    true_cfg_end: int | None = None
+    negative_guidance: float = 3.5
+    text_tokens: int = 512
     area: int = 1024 * 1024
     sides: tuple[int, int] = (768, 1024)
     grid: int = 16
@@ -138,15 +152,69 @@ def _problems(path: Path, told: Mapping[str, Any]) -> Iterable[Problem]:
             yield Problem(f"{path}, key {key}", "no card has this key", f"Cards have: {known}")
         elif not isinstance(value, _TYPES[hints[key]]) or isinstance(value, bool) != (hints[key] == "bool"):
             yield Problem(f"{path}, key {key}", f"{value!r} is of the wrong type", f"Give {hints[key]}")
+        elif key in _WHOLE and not _WHOLE[key](value):
+            yield Problem(f"{path}, key {key}", f"{value!r} can't be used", _MEND[key])
+    for number, adapter in enumerate(told.get("adapters", ()), start=1):
+        yield from _adapter_problems(f"{path}, adapter {number}", adapter)
+    files = [adapter.get("file") for adapter in told.get("adapters", ()) if isinstance(adapter, dict)]
+    if told.get("embeddings") and told["embeddings"] not in files:
+        yield Problem(
+            f"{path}, key embeddings", f"{told['embeddings']!r} is no adapter's file", "Name one of them"
+        )
     if "name" in told and told["name"] != path.stem:
         yield Problem(f"{path}, key name", f"{told['name']!r} is not the file's name", f"Say {path.stem!r}")
 
+
+def _adapter_problems(where: str, adapter: Any) -> Iterable[Problem]:
+    if not isinstance(adapter, dict):
+        yield Problem(where, f"{adapter!r} is no table", "Begin it with [[adapters]]")
+        return
+    types: dict[str, Any] = {"repository": str, "file": str, "scale": (int, float), "naming": str}
+    for key in ("repository", "file"):
+        if key not in adapter:
+            yield Problem(f"{where}, key {key}", "is missing", "Every adapter has it")
+    for key, value in adapter.items():
+        if key not in types:
+            yield Problem(f"{where}, key {key}", "no adapter has this key", f"Adapters have: {', '.join(types)}")
+        elif not isinstance(value, types[key]) or isinstance(value, bool):
+            yield Problem(f"{where}, key {key}", f"{value!r} is of the wrong type", "See docs/model-cards.md")
+        elif key == "naming" and value not in NAMINGS:
+            yield Problem(
+                f"{where}, key naming", f"{value!r} is no naming", "Say published or diffusers, or nothing"
+            )
+
+
+NAMINGS = ("", "published", "diffusers")
+
+_WHOLE: Mapping[str, Callable[[Any], bool]] = {
+    "sides": lambda sides: (
+        len(sides) == 2 and all(type(side) is int for side in sides) and 0 < sides[0] <= sides[1]
+    ),
+    "grid": lambda grid: grid > 0 and grid % 16 == 0,
+    "area": lambda area: area > 0,
+    "reference_area": lambda area: area >= 16 * 16,
+    "steps": lambda steps: steps > 0,
+    "text_tokens": lambda tokens: tokens > 0,
+    "max_references": lambda most: 0 <= most <= 9,
+    "alone": lambda kinds: all(isinstance(kind, str) for kind in kinds),
+}
+_MEND = {
+    "sides": "Give two whole numbers, the smaller first",
+    "grid": "Give a multiple of 16",
+    "area": "Give pixels",
+    "reference_area": "Give at least 256 pixels",
+    "steps": "Give one at least",
+    "text_tokens": "Give one at least",
+    "max_references": "DreamO has places for 0 to 9",
+    "alone": "Give names of kinds",
+}
 
 _TYPES: Mapping[str, Any] = {
     "str": str,
     "int": int,
     "float": (int, float),
     "float | None": (int, float),
+    "int | None": int,
     "bool": bool,
     "tuple[int, int]": list,
     "tuple[str, ...]": list,

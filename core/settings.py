@@ -43,6 +43,11 @@ class Settings:
     models: Path | None = _setting(None, "folder of weights; unset: home/models")
     cards: tuple[str, ...] = _setting((), "folders with model cards of your own, separated by commas")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1 or mps")
+    memory: str = _setting(
+        "auto", "where weights are: auto, resident, model, group, or fp8 (approximate; needs torchao)"
+    )
+    precision: str = _setting("auto", "auto (float32 on a CPU, bfloat16 elsewhere), float32 or bfloat16")
+    cache_gb: float = _setting(10.0, "most that encoded prompts and references take on disk; 0: none are kept")
     plugins: tuple[str, ...] = _setting((), "only these plugins are loaded, separated by commas; empty: all")
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")
     trace_hooks: bool = _setting(False, "1: every hook call is logged with its results")

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 @hookimpl(trylast=True)
 def make_generator(card: ModelCard, settings: Settings, device: str) -> Generator | None:
+    if card.generator == "dreamo":
+        from core.generation.dreamo import DreamO
+
+        return DreamO(card, settings, device)
     if card.generator == "fake":
         from core.generation.fake import FakeGenerator
 

@@ -1,0 +1,285 @@
+"""DreamO on FLUX (arXiv 2504.16915): requests with prepared references in, images out.
+
+    prompts ──T5, CLIP──▶ text ──┐
+    noise ─────────────▶ noisy ──┼─▶ [text | noisy | references] ──transformer, N steps──▶ latents ──VAE──▶ images
+    references ──VAE──▶ tokens ──┘      + task[1]   + task[0] + index[i]
+
+An image is a function of its request and references alone: encoders and decoder see one input at a time, noise
+comes from the request's seed, reference latents are the posterior's mode.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from core.cards import ModelCard
+from core.errors import BadInput, OutOfMemory, Problem
+from core.generation.batches import Job, grouped, layout_of
+from core.generation.caches import TensorCache, key_of
+from core.generation.sequence import PIXELS_PER_TOKEN, Grid, pack
+from core.requests import Image, Preparation, Request
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.generation.model import Model
+    from core.generation.text import Words
+    from core.hookspecs import OnStep
+
+log = logging.getLogger("dreamline")
+
+MEMORY_FOR_CACHE = 2_000_000_000
+
+
+class DreamO:
+    """The generator of every card that says `generator = "dreamo"`.
+
+    Attributes:
+        overlap: whether decoding and what the caller does with an image run beside the next batch; None: on GPUs.
+    """
+
+    def __init__(self, card: ModelCard, settings: Settings, device: str, *, overlap: bool | None = None) -> None:
+        self.card = card
+        self.settings = settings
+        self.device = device
+        self.overlap = overlap
+        self.id = "dreamo/1+fp8" if settings.memory == "fp8" else "dreamo/1"
+        self.most = settings.batch_size
+
+    @cached_property
+    def model(self) -> Model:
+        """The weights, loaded at first use."""
+        from core.generation.model import load_model
+
+        with memory_for(f"the weights of {self.card.name}"):
+            return load_model(self.card, self.settings, self.device)
+
+    @cached_property
+    def prompts(self) -> TensorCache:
+        return self._cache("prompts")
+
+    @cached_property
+    def latents_of_references(self) -> TensorCache:
+        return self._cache("references")
+
+    def _cache(self, name: str) -> TensorCache:
+        folder, disk = self.settings.home / "cache" / name, int(self.settings.cache_gb * 1e9 / 2)
+        return TensorCache(folder, self.model.device, MEMORY_FOR_CACHE, disk)
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        references: Sequence[Sequence[Preparation]],
+        on_step: OnStep | None = None,
+    ) -> Iterator[Image]:
+        """Yields one image per request, in order; see `core.hookspecs.Generator`."""
+        if not requests:
+            return
+        from core.generation.decoding import Decoder
+
+        with memory_for("encoding prompts and references"):
+            jobs = self._encode(requests, references)
+        beside = self.model.device.startswith("cuda") if self.overlap is None else self.overlap
+        decoder = Decoder(self.model, beside=beside)
+        coming: dict[int, Future[Image]] = {}
+        due = 0
+        try:
+            for finished in self._denoise(jobs, on_step):
+                for index, latent in finished.items():
+                    coming[index] = decoder.submit(latent, requests[index], self._facts(requests[index]))
+                while due in coming and coming[due].done():
+                    yield picked_up(coming.pop(due))
+                    due += 1
+            while due < len(requests):
+                yield picked_up(coming.pop(due))
+                due += 1
+        finally:
+            decoder.close()
+
+    def latents(
+        self,
+        requests: Sequence[Request],
+        references: Sequence[Sequence[Preparation]],
+        on_step: OnStep | None = None,
+    ) -> list[Tensor]:
+        """The final packed latents of each request, float32, (tokens, channels): for holding against others."""
+        found: dict[int, Tensor] = {}
+        for finished in self._denoise(self._encode(requests, references), on_step):
+            found.update(finished)
+        return [found[index] for index in range(len(requests))]
+
+    def _facts(self, request: Request) -> dict[str, object]:
+        left_out = self.model.text.tokenizers.too_long(request.prompt)
+        warnings = (
+            [f"the last {left_out} tokens of the prompt have no place and were left out"] if left_out else []
+        )
+        plan = self.model.plan
+        return {
+            "generator": self.id,
+            "precision": str(self.model.precision).removeprefix("torch."),
+            "device": self.model.device,
+            "memory": f"{plan.mode}: {plan.why}",
+            "warnings": warnings,
+        }
+
+    def _encode(self, requests: Sequence[Request], references: Sequence[Sequence[Preparation]]) -> list[Job]:
+        """Runs the encoders on what no cache has; a job for each request."""
+        BadInput.gather(problems_of(requests, references, self.card))
+        model = self.model
+        wanted = [text for request in requests for text in texts_of(request)]
+        before = model.text.encoded
+        words = {text: self._words(text) for text in dict.fromkeys(wanted)}
+        if model.text.encoded == before or model.plan.mode in ("model", "group"):
+            model.text.to("cpu")
+        return [
+            self._job(index, request, words, given)
+            for index, (request, given) in enumerate(zip(requests, references, strict=True))
+        ]
+
+    def _job(self, index: int, request: Request, words: dict[str, Words], given: Sequence[Preparation]) -> Job:
+        import torch
+
+        grids = [Grid.of_pixels(*one.picture.size) for one in given]
+        tokens = [self._reference(one) for one in given]
+        main, *negative = (words[text] for text in texts_of(request))
+        return Job(
+            index=index,
+            request=request,
+            layout=layout_of(request, len(main.text_TE), grids),
+            words=main,
+            references_RD=torch.cat(tokens) if tokens else None,
+            roles=tuple(self.model.vectors(one.role) for one in given),
+            negative=negative[0] if negative else None,
+        )
+
+    def _words(self, prompt: str) -> Words:
+        from core.generation.text import Words
+
+        def make() -> dict[str, Tensor]:
+            self.model.text.to(self.model.plan.text)
+            made = self.model.text.encode(prompt, self.model.plan.text)
+            return {"text": made.text_TE.to(self.model.device), "pooled": made.pooled_P.to(self.model.device)}
+
+        kept = self.prompts.get(key_of("prompt/1", self.model.fingerprints["text"], prompt), make)
+        return Words(kept["text"], kept["pooled"])
+
+    def _reference(self, preparation: Preparation) -> Tensor:
+        from core.generation.decoding import encode
+
+        picture = preparation.picture
+        key = key_of("reference/1", self.model.fingerprints["vae"], list(picture.size), picture.tobytes())
+        kept = self.latents_of_references.get(key, lambda: {"latent": encode(picture, self.model)})
+        return pack(kept["latent"][None])[0]
+
+    def _denoise(self, jobs: Sequence[Job], on_step: OnStep | None) -> Iterator[dict[int, Tensor]]:
+        """Yields nothing after every step, and after a batch its latents by index.
+
+        A batch that does not fit is halved and begun again.
+        """
+        from core.generation.denoising import denoise
+
+        waiting = list(grouped(jobs, self.most))
+        total, step = sum(batch[0].request.steps for batch in waiting), 0
+        while waiting:
+            batch = waiting.pop(0)
+            begun, finished = step, {}
+            try:
+                with self.model.denoising():
+                    for latents in denoise(batch, self.model):
+                        finished = {job.index: latents[k] for k, job in enumerate(batch)}
+                        step += 1
+                        if on_step is not None:
+                            on_step(step, total)
+                        yield {}
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                halves = self._halve(batch, error)
+            else:
+                yield finished
+                continue
+            self._free()
+            waiting[:0] = halves
+            total, step = total + len(halves) * batch[0].request.steps - batch[0].request.steps, begun
+
+    def _halve(self, batch: list[Job], error: RuntimeError) -> list[list[Job]]:
+        first = batch[0].request
+        what = f"{first.width}x{first.height} with {len(first.references)} references on {self.model.device}"
+        if len(batch) == 1:
+            raise OutOfMemory(
+                f"one image of {what} does not fit into memory ({self.model.plan.mode}). Ask for a smaller size, "
+                "or set DREAMLINE_MEMORY to model or group"
+            ) from error
+        middle = len(batch) // 2
+        log.warning("%d images of %s do not fit into memory: %d at a time from here", len(batch), what, middle)
+        self.most = min(self.most, middle)
+        return [batch[:middle], batch[middle:]]
+
+    def _free(self) -> None:
+        """Hands cached blocks back after a batch that did not fit; never between batches that do."""
+        import torch
+
+        if self.model.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def texts_of(request: Request) -> list[str]:
+    """The prompts that have to be encoded for it: its own, and the negative one where true CFG runs."""
+    return [request.prompt, request.negative_prompt] if request.true_cfg > 1 else [request.prompt]
+
+
+def picked_up(coming: Future[Image]) -> Image:
+    """A decoded image, as soon as it is there."""
+    with memory_for("decoding an image"):
+        return coming.result()
+
+
+@contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Says what did not fit.
+
+    Raises:
+        OutOfMemory: memory ran out inside.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(f"{what} does not fit into memory: set DREAMLINE_MEMORY to model or group") from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out: a class of torch's on GPUs, a RuntimeError with a telling text elsewhere."""
+    import torch
+
+    told = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in told or "can't allocate memory" in told
+
+
+def problems_of(
+    requests: Sequence[Request], references: Sequence[Sequence[Preparation]], card: ModelCard
+) -> Iterator[Problem]:
+    """What the model can't make; planning has found these before, with better places."""
+    for number, (request, given) in enumerate(zip(requests, references, strict=True), start=1):
+        where = f"request {number}"
+        if len(given) != len(request.references):
+            text = f"has {len(request.references)} references and {len(given)} preparations"
+            yield Problem(where, text, "Give one preparation a reference")
+        if len(given) > card.max_references:
+            yield Problem(where, f"has {len(given)} references", f"{card.name} takes {card.max_references}")
+        for side in (request.width, request.height):
+            if side <= 0 or side % card.grid or side % PIXELS_PER_TOKEN:
+                yield Problem(where, f"a side is {side} pixels", f"Sides are multiples of {card.grid}")
+        for one in given:
+            if one.picture.mode != "RGB" or any(side % PIXELS_PER_TOKEN or not side for side in one.picture.size):
+                text = f"a prepared reference is {one.picture.mode} {one.picture.size}"
+                yield Problem(where, text, f"It has to be RGB with sides that are multiples of {PIXELS_PER_TOKEN}")
+        if request.steps < 1:
+            yield Problem(where, f"has {request.steps} steps", "Ask for one at least")

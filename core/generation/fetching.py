@@ -1,0 +1,75 @@
+"""Fetching what a card names from the Hugging Face Hub: the only place that does.
+
+Only the folders that are used come from a base: FLUX.1-dev's repository also holds its weights a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.cards import ModelCard
+from core.errors import DreamlineError, Infrastructure, WeightsMissing
+from core.generation.files import COMPONENTS, local_folder
+from core.settings import Settings
+
+BASE_FILES = (
+    "model_index.json",
+    "scheduler/*.json",
+    "tokenizer/*",
+    "tokenizer_2/*",
+    *(f"{component}/{kind}" for component in COMPONENTS for kind in ("*.json", "*.safetensors")),
+)
+
+
+def fetch_card(card: ModelCard, settings: Settings, told: Callable[[str], None]) -> Iterator[Path]:
+    """Fetches what is not here; yields the folder of each repository.
+
+    Raises:
+        WeightsMissing: a repository asks people to accept its licence first, or does not exist.
+        Infrastructure: the Hub can't be reached.
+        DreamlineError: huggingface_hub is not installed.
+    """
+    wanted: dict[str, list[str]] = {}
+    if card.base:
+        wanted[card.base] = list(BASE_FILES)
+    for adapter in card.adapters:
+        wanted.setdefault(adapter.repository, []).append(adapter.file)
+    for repository, patterns in wanted.items():
+        if local_folder(repository, card) is not None:
+            told(f"{repository} is a folder: nothing to fetch")
+            continue
+        folder = settings.models_folder / repository
+        told(f"fetching {repository} into {folder}")
+        _fetch(repository, patterns, folder)
+        yield folder
+
+
+def _fetch(repository: str, patterns: list[str], folder: Path) -> None:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            HFValidationError,
+            RepositoryNotFoundError,
+        )
+    except ImportError as error:
+        raise DreamlineError("fetching needs huggingface_hub: pip install 'dreamline[generation]'") from error
+    page = f"https://huggingface.co/{repository}"
+    try:
+        snapshot_download(repository, allow_patterns=patterns, local_dir=folder)
+    except GatedRepoError as error:
+        raise WeightsMissing(
+            f"{repository} is gated: accept its licence at {page}, log in with `hf auth login`, and fetch again"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise WeightsMissing(
+            f"{repository} is no repository that you may read: check {page}, or put its files into {folder}"
+        ) from error
+    except (HfHubHTTPError, OSError, RuntimeError) as error:
+        text = str(error).strip().split("\n")[0]
+        raise Infrastructure(
+            f"{repository} can't be fetched: the Hugging Face Hub did not answer ({text}). "
+            f"Try again, or put its files into {folder}"
+        ) from error

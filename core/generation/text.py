@@ -1,0 +1,146 @@
+"""From a prompt to what the transformer reads of it: T5's token embeddings and CLIP's pooled one.
+
+T5 gets ten added words, `[ref#1]` … `[ref#9]` and `[res]`; their input embeddings come from DreamO's file. CLIP
+sees the same text without added words. Both tokenizers follow the files of the base, whatever version of
+transformers is installed: version 5 would rebuild T5's from its vocabulary, and `from [ref#1]` would become other
+tokens.
+
+Shape suffixes: T text tokens, E T5's width, P CLIP's width.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PLACEHOLDERS = (*(f"[ref#{k}]" for k in range(1, 10)), "[res]")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One prompt, encoded: `text_TE` and `pooled_P`."""
+
+    text_TE: Tensor
+    pooled_P: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizers:
+    """Text to ids, padded to a fixed length."""
+
+    clip: Any
+    t5: Any
+    length: int
+
+    @classmethod
+    def read(cls, base: Path, length: int, *, placeholders: bool = True) -> Tokenizers:
+        """Reads both from a base folder.
+
+        Args:
+            base: in diffusers' layout.
+            length: T5 tokens at most; fewer where the base says so.
+            placeholders: whether DreamO's words are added, for which a card has embeddings.
+        """
+        from transformers import CLIPTokenizer
+
+        clip = CLIPTokenizer.from_pretrained(base / "tokenizer", local_files_only=True)
+        t5 = read_t5(base / "tokenizer_2")
+        if placeholders:
+            t5.add_tokens(list(PLACEHOLDERS), special_tokens=False)
+        return cls(clip, t5, min(length, t5.model_max_length))
+
+    def ids(self, prompt: str) -> tuple[Tensor, Tensor]:
+        """(CLIP's ids, T5's ids), each (1, length)."""
+        said = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        clip = self.clip([prompt], max_length=min(self.clip.model_max_length, CLIP_TOKENS), **said)
+        return clip.input_ids, self.t5([prompt], max_length=self.length, **said).input_ids
+
+    def too_long(self, prompt: str) -> int:
+        """How many T5 tokens of the prompt have no place and are left out."""
+        return max(0, len(self.t5(prompt, verbose=False).input_ids) - self.length)
+
+
+CLIP_TOKENS = 77
+T5_WORDS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+
+
+def read_t5(folder: Path) -> Any:
+    """T5's tokenizer as written in `tokenizer.json`."""
+    from transformers import PreTrainedTokenizerFast
+
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        model_max_length=config.get("model_max_length", 512),
+        **T5_WORDS,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+class TextEncoders:
+    """CLIP and T5 of one base. `encoded` counts the prompts that went through them."""
+
+    def __init__(self, tokenizers: Tokenizers, clip: Any, t5: Any) -> None:
+        self.tokenizers = tokenizers
+        self.clip = clip
+        self.t5 = t5
+        self.encoded = 0
+
+    @classmethod
+    def load(
+        cls, base: Path, tokenizers: Tokenizers, placeholders_KE: Tensor | None, precision: torch.dtype
+    ) -> TextEncoders:
+        """Loads both onto the CPU; `placeholders_KE` holds DreamO's rows, the last ten of which are used."""
+        from transformers import CLIPTextModel, T5EncoderModel
+
+        said = {"local_files_only": True, "dtype": precision}
+        clip = CLIPTextModel.from_pretrained(base / "text_encoder", **said).eval()
+        t5 = T5EncoderModel.from_pretrained(base / "text_encoder_2", **said).eval()
+        if placeholders_KE is not None:
+            add_words(t5, placeholders_KE, len(tokenizers.t5) - len(PLACEHOLDERS))
+        return cls(tokenizers, clip, t5)
+
+    def encode(self, prompt: str, device: str) -> Words:
+        """Runs both encoders on one prompt, alone: what comes out depends on nothing beside it."""
+        import torch
+
+        clip_ids, t5_ids = self.tokenizers.ids(prompt)
+        with torch.no_grad():
+            pooled = self.clip(clip_ids.to(device)).pooler_output[0]
+            text = self.t5(t5_ids.to(device)).last_hidden_state[0]
+        self.encoded += 1
+        return Words(text, pooled)
+
+    def to(self, device: str) -> None:
+        self.clip.to(device)
+        self.t5.to(device)
+
+
+def add_words(t5: Any, placeholders_KE: Tensor, words: int) -> None:
+    """Puts DreamO's ten rows behind the `words` rows that the tokenizer uses; rows past them are left out.
+
+    FLUX.1-dev's T5 has 32,128 rows for 32,100 words: the placeholders get the ids 32,100 to 32,109.
+
+    Raises:
+        BadInput: the rows are not of T5's width.
+    """
+    import torch
+
+    before = t5.get_input_embeddings()
+    if placeholders_KE.shape[1] != before.weight.shape[1] or len(placeholders_KE) < len(PLACEHOLDERS):
+        raise BadInput.at(
+            "placeholder embeddings",
+            f"they are {tuple(placeholders_KE.shape)}, T5 is {before.weight.shape[1]} wide",
+            "The embeddings belong to another base model",
+        )
+    rows = placeholders_KE[-len(PLACEHOLDERS) :].to(before.weight)
+    after = torch.nn.Embedding.from_pretrained(torch.cat([before.weight.detach()[:words], rows]), freeze=True)
+    t5.set_input_embeddings(after)

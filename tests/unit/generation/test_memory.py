@@ -1,0 +1,104 @@
+"""Where weights are placed, and that no placement changes an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.errors import BadInput, DreamlineError
+from core.generation.dreamo import DreamO
+from core.generation.memory import choose, resolve_device
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("free", "mode"),
+    [(140 * GB, "resident"), (37 * GB, "resident"), (32 * GB, "model"), (12 * GB, "group"), (6 * GB, "group")],
+)
+def test_auto_takes_what_fits_and_says_why(free, mode):
+    plan = choose("auto", "cuda:0", free, transformer=24 * GB, others=9 * GB)
+    assert plan.mode == mode
+    assert f"{free / 1e9:.1f} GB free" in plan.why
+
+
+def test_text_works_on_the_cpu_where_t5_does_not_fit():
+    assert choose("auto", "cuda:0", 8 * GB, 24 * GB, 9 * GB).text == "cpu"
+    assert choose("auto", "cuda:0", 12 * GB, 24 * GB, 9 * GB).text == "cuda:0"
+    assert "T5" in choose("auto", "cuda:0", 8 * GB, 24 * GB, 9 * GB).why
+
+
+def test_auto_never_chooses_the_approximate_mode():
+    modes = {choose("auto", "cuda:0", free * GB, 24 * GB, 9 * GB).mode for free in range(1, 150)}
+    assert modes == {"resident", "model", "group"}
+
+
+def test_what_is_asked_for_is_taken():
+    assert choose("group", "cuda:0", 140 * GB, GB, GB).mode == "group"
+    assert choose("fp8", "cuda:0", 140 * GB, GB, GB).mode == "fp8"
+
+
+@pytest.mark.parametrize("asked", ["much", "fp8"])
+def test_a_mode_that_is_not_there_is_named(asked):
+    with pytest.raises(BadInput, match="DREAMLINE_MEMORY"):
+        choose(asked, "cpu", GB, GB, GB)
+
+
+@pytest.mark.parametrize("asked", ["cuda:3", "tpu"])
+def test_a_device_that_is_not_here_is_named(asked, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BadInput, match=asked):
+        resolve_device(asked)
+
+
+@pytest.mark.parametrize("mode", ["group", "model"])
+def test_offloading_changes_no_byte(mode, ask, own_settings, card):
+    asked = [*zip(*[ask((32, 32), seed=1), ask((32, 32), seed=2)], strict=True)]
+    resident = DreamO(card, own_settings, "cpu").latents(*asked)
+    moved = DreamO(card, replace(own_settings, memory=mode), "cpu").latents(*asked)
+    assert all(torch.equal(one, other) for one, other in zip(resident, moved, strict=True))
+
+
+def test_a_precision_that_is_none_is_named(ask, own_settings, card):
+    with pytest.raises(BadInput, match=r"DREAMLINE_PRECISION.*half"):
+        DreamO(card, replace(own_settings, precision="half"), "cpu").latents(*zip(*[ask()], strict=True))
+
+
+def test_fp8_without_torchao_says_what_to_install(monkeypatch):
+    import sys
+
+    from core.generation.memory import quantize_to_fp8
+
+    monkeypatch.setitem(sys.modules, "torchao.quantization", None)
+    with pytest.raises(DreamlineError, match="pip install torchao"):
+        quantize_to_fp8(torch.nn.Linear(2, 2))
+
+
+def test_one_model_after_another_is_on_the_device(ask, own_settings, card, monkeypatch):
+    """In the mode `model` each part comes for its work and leaves; a CPU makes the moves for show."""
+    generator = DreamO(card, replace(own_settings, memory="model", cache_gb=0.0), "cpu")
+    model = generator.model
+    model.plan = choose("model", "cpu:0", GB, 0, 0)
+    moves = []
+    parts = (("transformer", model.transformer), ("vae", model.vae), ("t5", model.text.t5))
+    for name, module in parts:
+        move = module.to
+        monkeypatch.setattr(module, "to", lambda to, name=name, move=move: moves.append((name, to)) or move(to))
+    model.device = "cpu:0"
+    list(generator.generate(*zip(*[ask((32, 32))], strict=True)))
+    expected = [("t5", "cpu:0"), ("t5", "cpu"), ("vae", "cpu:0"), ("vae", "cpu")]
+    expected += [("transformer", "cpu:0"), ("transformer", "cpu"), ("vae", "cpu:0"), ("vae", "cpu")]
+    assert moves == expected
+
+
+def test_text_encoders_leave_when_a_call_needs_them_no_more(ask, own_settings, card, monkeypatch):
+    generator = DreamO(card, replace(own_settings, cache_gb=0.0), "cpu")
+    moves = []
+    move = generator.model.text.to
+    monkeypatch.setattr(generator.model.text, "to", lambda to: moves.append(to) or move(to))
+    generator.model.plan = choose("resident", "cpu:0", GB, 0, 0)
+    for seed in (1, 2):
+        list(generator.generate(*zip(*[ask(seed=seed)], strict=True)))
+    assert moves == ["cpu:0", "cpu"]

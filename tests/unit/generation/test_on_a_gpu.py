@@ -1,0 +1,65 @@
+"""What only a GPU shows: the same images in every exact mode, beside decoding, and against a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.errors import Stopped
+from core.generation.dreamo import DreamO
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+
+
+def asked(ask, count=3):
+    return [*zip(*[ask((64, 48), (32, 32), seed=seed) for seed in range(count)], strict=True)]
+
+
+def on_gpu(card, settings, **changes):
+    overlap = changes.pop("overlap", None)
+    return DreamO(card, replace(settings, device="cuda", **changes), "cuda", overlap=overlap)
+
+
+def test_float32_agrees_with_the_cpu(ask, own_settings, card):
+    expected = DreamO(card, own_settings, "cpu").latents(*asked(ask))
+    found = on_gpu(card, own_settings, precision="float32").latents(*asked(ask))
+    assert all((one - other.cpu()).abs().max() < 1e-2 for one, other in zip(expected, found, strict=True))
+
+
+def test_the_same_batch_twice_gives_the_same_bytes(ask, own_settings, card):
+    generator = on_gpu(card, own_settings)
+    first, second = (list(generator.generate(*asked(ask))) for _ in range(2))
+    assert [one.picture.tobytes() for one in first] == [one.picture.tobytes() for one in second]
+
+
+@pytest.mark.parametrize("mode", ["model", "group"])
+def test_exact_modes_give_the_same_latents(mode, ask, own_settings, card):
+    resident = on_gpu(card, own_settings, memory="resident").latents(*asked(ask))
+    moved = on_gpu(card, own_settings, memory=mode).latents(*asked(ask))
+    assert all(torch.equal(one, other) for one, other in zip(resident, moved, strict=True))
+
+
+def test_decoding_beside_the_next_batch_changes_no_byte(ask, own_settings, card):
+    made = []
+    for beside in (False, True):
+        generator = on_gpu(card, own_settings, batch_size=1, overlap=beside)
+        made.append([image.picture.tobytes() for image in generator.generate(*asked(ask))])
+    assert made[0] == made[1]
+
+
+def test_a_cancelled_job_queues_no_further_step(ask, own_settings, card):
+    generator = on_gpu(card, own_settings)
+    calls = []
+    generator.model.transformer.register_forward_hook(lambda *_: calls.append(1))
+
+    def stop(step, steps):
+        raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        list(generator.generate(*asked(ask, 1), stop))
+    assert len(calls) == 1
