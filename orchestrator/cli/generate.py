@@ -72,14 +72,14 @@ def command(
     show_preparation: bool,
     **asked: Any,
 ) -> None:
-    r"""Make images of one prompt with references.
+    """Make images of one prompt with references.
 
     \b
     dreamline generate --model dreamo-v1.1 --subject mug=mug.jpg --prompt "a [mug] on a beach" -n 4 -o out
     dreamline generate --recipe out/a-mug-on-a-beach-0-1b2c3d4e.png -o again
 
     Each image is a PNG that carries its recipe. With -n 0 references are prepared and nothing is made.
-    """
+    """  # noqa: D301 - click reads the \b
     settings: Settings = ctx.obj
     offers = kinds_of(ctx)
     given = read_given(ctx.meta[GIVEN])
