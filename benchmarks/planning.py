@@ -72,14 +72,12 @@ def main() -> None:
             times.append(time.perf_counter())
             plan = make_plan(brief, settings, plugins)
             times.append(time.perf_counter())
-            outlook = campaigns.record(database, store, plugins, plan)
+            outlook = campaigns.record(database, store, plugins, plan, start=True)
             times.append(time.perf_counter())
-            campaigns.start(database, plugins, brief.campaign)
-            times.append(time.perf_counter())
-            read, make, write, start = (after - before for before, after in itertools.pairwise(times))
+            read, make, write = (after - before for before, after in itertools.pairwise(times))
             print(
                 f"{what}: {outlook.items:,} items, {outlook.new:,} to make: {times[-1] - times[0]:.1f} s "
-                f"(read {read:.1f}, keys {make:.1f}, write {write:.1f}, start {start:.1f})"
+                f"(read {read:.1f}, keys {make:.1f}, write and start {write:.1f})"
             )
         database.close()
         embedded.stop(settings.home)

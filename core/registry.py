@@ -103,7 +103,12 @@ class Registry:
         Raises:
             DreamlineError: nobody makes generators for this card.
         """
-        made = self.manager.hook.make_generator(card=card, settings=settings, device=device)
+        try:
+            made = self.manager.hook.make_generator(card=card, settings=settings, device=device)
+        except DreamlineError:
+            raise
+        except Exception as error:
+            raise PluginError(card.generator, f"make_generator raised {error!r}") from error
         if made is None:
             raise DreamlineError(
                 f"model card {card.name!r}: no plugin makes the generator {card.generator!r}. "

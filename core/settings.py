@@ -23,8 +23,8 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "dreamline"
 
 
-def _setting(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+def _setting(default: Any, help_text: str, least: float = 0) -> Any:
+    return field(default=default, metadata={"help": help_text, "least": least})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,11 @@ class Settings:
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")
     trace_hooks: bool = _setting(False, "1: every hook call is logged with its results")
     log: str = _setting("WARNING", "DEBUG, INFO, WARNING or ERROR")
-    lease_seconds: float = _setting(20.0, "how long claimed work stays a worker's without a sign of life")
-    poll_seconds: float = _setting(5.0, "how often an idle worker looks for work by itself")
-    batch_size: int = _setting(8, "most images that are made together")
-    batch_seconds: float = _setting(900.0, "longest that one batch may take before its process is ended")
-    max_attempts: int = _setting(6, "claims after which unfinished work is given up as dead")
+    lease_seconds: float = _setting(20.0, "how long claimed work stays a worker's without a sign of life", least=1)
+    poll_seconds: float = _setting(5.0, "how often an idle worker looks for work by itself", least=0.05)
+    batch_size: int = _setting(8, "most images that are made together", least=1)
+    batch_seconds: float = _setting(900.0, "longest that one batch may take before its process is ended", least=1)
+    max_attempts: int = _setting(6, "claims after which unfinished work is given up as dead", least=1)
     retry_seconds: float = _setting(5.0, "pause before the second attempt; doubles with each one")
     child_memory_gb: float = _setting(0.0, "a working process larger than this is renewed; 0: never")
     fake_seconds: float = _setting(0.0, "time that the fake generator takes an image, to stand for a slow one")
@@ -76,13 +76,13 @@ class Settings:
             text = env.get(variable, "")
             if text:
                 try:
-                    values[one.name] = _read(str(one.type), text)
+                    values[one.name] = _read(str(one.type), text, one.metadata.get("least", 0))
                 except ValueError:
                     problems.append(
                         Problem(
                             f"environment variable {variable}",
                             f"{text!r} can't be read",
-                            f"It means: {one.metadata['help']}",
+                            f"It means: {one.metadata['help']}{_at_least(one.metadata.get('least', 0))}",
                         )
                     )
         BadInput.gather(problems)
@@ -102,7 +102,11 @@ class Settings:
         return self.database_url is None
 
 
-def _read(annotation: str, text: str) -> Any:
+def _at_least(least: float) -> str:
+    return f"; {least:g} at least" if least else ""
+
+
+def _read(annotation: str, text: str, least: float) -> Any:
     if annotation == "bool":
         if text.lower() in ("1", "true", "yes", "on"):
             return True
@@ -113,7 +117,7 @@ def _read(annotation: str, text: str) -> Any:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if annotation in ("int", "float"):
         number = int(text) if annotation == "int" else float(text)
-        if not 0 <= number < float("inf"):
+        if not least <= number < float("inf"):
             raise ValueError(text)
         return number
     if annotation.startswith("Path"):

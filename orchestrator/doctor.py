@@ -137,10 +137,11 @@ def _missing_files(database: Database, store: Storage, *, fix: bool) -> Iterator
         if gone and fix:
             _make_again(connection, {row.id for row in gone if row.what == "image"}, _REMAKE)
             _make_again(connection, {row.id for row in gone if row.what == "preparation"}, _REPREPARE)
-    references = [row for row in gone if row.what == "reference"]
+    references = [row for row in gone if row.what in ("reference", "rival")]
     for row in references:
-        message = f"the reference {row.source} ({row.sha256[:12]}…) is gone from the store"
-        yield Finding("files", "error", f"{message}: run its campaign again to bring it back")
+        message = f"the {row.what} {row.source} ({row.sha256[:12]}…) is gone from the store"
+        again = "run its campaign again" if row.what == "reference" else "bring it in again on the Compare page"
+        yield Finding("files", "error", f"{message}: {again} to bring it back")
     lost = len(gone) - len(references)
     if lost:
         yield Finding("files", "warning", f"{lost} recorded files are gone", "queued again" if fix else "")
@@ -161,6 +162,10 @@ def _unknown_files(database: Database, store: Storage, *, fix: bool) -> Iterator
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
         known = {row.sha256 for row in connection.execute(text(_POINTED_AT))}
         unknown = files.keys() - known
+        if files and len(unknown) == len(files):
+            message = f"none of its {len(files)} files belongs to this database: is it another one's?"
+            yield Finding("store", "warning", f"{message} Nothing is deleted")
+            return
         if fix:
             for sha256 in unknown:
                 store.delete(sha256)
@@ -194,6 +199,7 @@ select 'reference' as what, 0 as id, sha256, source from reference
 union all select 'preparation', id, result, '' from preparation where result is not null and state = 'done'
 union all select 'preparation', id, mask, '' from preparation where mask is not null and state = 'done'
 union all select 'image', job_id, sha256, '' from asset
+union all select 'rival', id, sha256, name from rival
 """
 
 _REOPEN = """
@@ -205,14 +211,20 @@ where state = 'finished' and exists (
 
 _REMAKE = (
     "delete from asset where job_id = any(:ids)",
-    "update job set state = 'queued', attempts = 0, changed_at = now() where id = any(:ids) and state = 'done'",
     _REOPEN,
+    """
+    update job set state = 'queued', attempts = 0, alone = false, changed_at = now(), held = not exists (
+        select 1 from item join campaign on campaign.id = item.campaign_id
+        where item.job_id = job.id and not item.obsolete and campaign.state = 'running'
+    ) where id = any(:ids) and state = 'done'
+    """,
 )
 
 _REPREPARE = (
     """
     with again as (
-        update preparation set state = 'queued', attempts = 0, result = null, mask = null, changed_at = now()
+        update preparation set state = 'queued', attempts = 0, held = false, result = null, mask = null,
+            changed_at = now()
         where id = any(:ids) and state = 'done' returning id
     )
     update job set waiting = waiting + uses.count

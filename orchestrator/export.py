@@ -1,11 +1,12 @@
 """A campaign's images as files with names that a person can read.
 
 The store keeps files by content; this copies them to `row-variant-format-seed.png`. A file that is there
-with the right size is left alone, so that calling it again costs nothing.
+with the right content is left alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from core.errors import BadInput
 from orchestrator.planning.keys import variant_key
 from orchestrator.records.storage import Storage
 
@@ -50,11 +52,20 @@ def list_exports(connection: Connection, campaign: str) -> list[Export]:
 
 def export(store: Storage, exports: list[Export], folder: Path) -> int:
     """Writes the files that are not there yet; returns how many were written."""
+    try:
+        return _write(store, exports, folder)
+    except OSError as error:
+        raise BadInput.at(
+            f"folder {folder}", f"can't be written ({error.strerror})", "Name another one with --output"
+        ) from error
+
+
+def _write(store: Storage, exports: list[Export], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for one in exports:
         path = folder / one.name
-        if path.exists() and path.stat().st_size == one.size and path.read_bytes() == store.get(one.sha256):
+        if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == one.sha256:
             continue
         half = path.with_suffix(f".{os.getpid()}.part")
         half.write_bytes(store.get(one.sha256))

@@ -64,8 +64,10 @@ class LocalWorkers:
                 self._wait(SOON)
 
     def _start(self, queue: str) -> subprocess.Popen[bytes]:
+        # -P: a folder called `core` where the user stands must not hide ours.
+        command = (sys.executable, "-P", "-m", "orchestrator.cli", "worker")
         return subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", "worker", "-q", queue, "--while-parent", str(os.getpid())],
+            [*command, "-q", queue, "--while-parent", str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -110,11 +112,15 @@ def wait_for(
     quiet_until, warned, ended = time.monotonic() + PATIENCE, False, -1
 
     def look(connection: Connection) -> Progress:
-        end_campaigns(connection)
-        return read_progress(connection, name)[0]
+        progress = read_progress(connection, name)[0]
+        if progress.ended == progress.total and end_campaigns(connection):
+            progress = read_progress(connection, name)[0]
+        return progress
 
     while True:
+        began = time.monotonic()
         progress = database.patiently(look)
+        pause = max(0.4, 5 * (time.monotonic() - began))
         show(progress)
         if progress.state != "running":
             return progress
@@ -131,4 +137,4 @@ def wait_for(
                 )
         if workers is not None:
             workers.keep_alive()
-        time.sleep(0.4)
+        time.sleep(pause)

@@ -80,6 +80,13 @@ def upgrade() -> None:
         "ix_job_lease", "job", ["lease_until"], unique=False, postgresql_where=sa.text("state = 'leased'")
     )
     op.create_index(
+        "ix_job_open",
+        "job",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('queued', 'leased', 'failed')"),
+    )
+    op.create_index(
         "ix_job_ready",
         "job",
         ["pin", sa.literal_column("priority DESC"), "attempts", "id"],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.settings import Settings
@@ -62,15 +63,14 @@ def show(settings: Settings, name: str, as_json: bool) -> None:
         print_json({**one.as_dict(), "failures": told})
         return
     console = Console()
-    console.print(f"[bold]{one.name}[/] · {one.state} · model {one.model} · {one.source}")
+    console.print(f"[bold]{escape(one.name)}[/] · {one.state} · model {one.model} · {escape(one.source)}")
     counts = ", ".join(f"{count} {state}" for state, count in one.jobs.items() if count)
     console.print(f"{one.items} items, {one.total} images: {counts or 'none'}")
     prepared = ", ".join(f"{count} {state}" for state, count in one.preparations.items() if count)
     console.print(f"references: {prepared or 'none'}")
     for failure in failures:
-        console.print(
-            f"[red]{failure.images} failed[/] ({failure.kind}; e.g. {failure.example}): {failure.message}"
-        )
+        cause = escape(f"({failure.kind}; e.g. {failure.example}): {failure.message}")
+        console.print(f"[red]{failure.images} failed[/] {cause}")
 
 
 @command.command()
@@ -122,7 +122,7 @@ def retry(settings: Settings, name: str) -> None:
     database, registry = _open(settings)
     again = campaigns.retry(database, registry, name)
     wake_all(settings)
-    click.echo(f"{again} images of {name} are queued again.")
+    click.echo(f"{again} images of {name} are queued again for the workers that run (`dreamline worker`).")
 
 
 def _open(settings: Settings) -> tuple[Database, Registry]:

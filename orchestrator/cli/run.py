@@ -26,7 +26,14 @@ SOME_FAILED = 3
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the images [outputs/CAMPAIGN].")
-@click.option("-w", "--workers", default=1, show_default=True, help="Processes that make images; 0: none here.")
+@click.option(
+    "-w",
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=1,
+    show_default=True,
+    help="Processes that make images; 0: none here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 @click.pass_obj
 def command(settings: Settings, file: Path, output: Path | None, workers: int, as_json: bool) -> None:
@@ -56,10 +63,9 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     database, store = Database(settings), open_storage(settings.store_url)
     database.upgrade() if settings.embedded else database.require_newest()
     plan = plan_command.plan_brief(brief, settings, plugins, database)
-    outlook = campaigns.record(database, store, plugins, plan)
+    outlook = campaigns.record(database, store, plugins, plan, start=True)
     if not as_json:
         plan_command.describe(plan, outlook)
-    campaigns.start(database, plugins, brief.campaign)
     end = _wait(settings, database, brief.campaign, outlook, workers, quiet=as_json)
     folder = output or Path("outputs") / brief.campaign
     exports = database.patiently(lambda connection: list_exports(connection, brief.campaign))

@@ -59,10 +59,10 @@ def _states(connection: Connection, table: str, keys: Sequence[str]) -> dict[str
     return found
 
 
-def write_plan(connection: Connection, campaign_id: int, number: int, plan: Plan) -> None:
+def write_plan(connection: Connection, campaign_id: int, number: int, plan: Plan, *, held: bool) -> None:
     """Writes rows, preparations, jobs and items of plan `number`; items that it no longer has turn obsolete.
 
-    Jobs are written as held: starting the campaign lets workers have them.
+    New jobs that are `held` wait for the campaign's start; the others workers may have after the commit.
     """
     _copy(connection, "row", "key text, number bigint, data jsonb", _rows(plan))
     _copy(
@@ -89,8 +89,9 @@ def write_plan(connection: Connection, campaign_id: int, number: int, plan: Plan
         "plan": number,
         "model": plan.model.card,
         "priority": plan.brief.priority,
+        "held": held,
     }
-    for statement in _STATEMENTS:
+    for statement in _STATEMENTS if number > 1 else _FIRST_STATEMENTS:
         connection.execute(text(statement), values)
 
 
@@ -121,8 +122,8 @@ where (brief_row.number, brief_row.data) is distinct from (excluded.number, excl
 """
 
 _PREPARATIONS = """
-insert into preparation (key, pin, batch, reference_sha256, model, spec, priority)
-select key, pin, pin, sha256, :model, spec, :priority from planned_preparation
+insert into preparation (key, pin, batch, reference_sha256, model, spec, priority, held)
+select key, pin, pin, sha256, :model, spec, :priority, :held from planned_preparation
 on conflict (key) do nothing
 """
 
@@ -141,8 +142,8 @@ select count(*) from (
 """
 
 _JOBS = """
-insert into job (key, pin, batch, model, request, pinned, priority, waiting, state, error)
-select j.key, j.pin, j.batch, :model, j.request, j.pinned, :priority,
+insert into job (key, pin, batch, model, request, pinned, priority, held, waiting, state, error)
+select j.key, j.pin, j.batch, :model, j.request, j.pinned, :priority, :held,
        coalesce(r.waiting, 0), case when r.dead is null then 'queued' else 'dead' end, r.dead
 from planned_job j left join (
     select r.job, count(*) filter (where p.state <> 'done') as waiting,
@@ -192,15 +193,6 @@ _OBSOLETE = """
 update item set obsolete = true where campaign_id = :campaign and plan < :plan and not obsolete
 """
 
-_STATEMENTS = (
-    _ROWS,
-    _PREPARATIONS,
-    _WANTED_AGAIN,
-    _STEADY,
-    _JOBS,
-    _JOB_REFERENCES,
-    _CHANGED,
-    _ITEMS,
-    _REPLACE,
-    _OBSOLETE,
-)
+_FIRST_STATEMENTS = (_ROWS, _PREPARATIONS, _WANTED_AGAIN, _STEADY, _JOBS, _JOB_REFERENCES, _ITEMS)
+
+_STATEMENTS = (*_FIRST_STATEMENTS[:-1], _CHANGED, _ITEMS, _REPLACE, _OBSOLETE)

@@ -14,10 +14,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 import migrations
-from core.errors import DreamlineError, Infrastructure
+from core.errors import BadInput, DreamlineError, Infrastructure
 from core.settings import Settings
 from orchestrator.records import embedded
 
@@ -56,18 +56,7 @@ class Database:
         if self._engine is None or url != self._url:
             self.close()
             self._url = url
-            self._engine = create_engine(
-                _with_driver(url),
-                pool_pre_ping=True,
-                pool_size=4,
-                connect_args={
-                    "connect_timeout": 10,
-                    "application_name": "dreamline",
-                    "keepalives_idle": 10,
-                    "keepalives_interval": 5,
-                    "keepalives_count": 3,
-                },
-            )
+            self._engine = _make_engine(url)
         self._reached = True
         return self._engine
 
@@ -96,7 +85,7 @@ class Database:
         For work that may run twice: reads, and compare-and-sets.
         """
         deadline = time.monotonic() + seconds
-        pause = 0.1
+        pause, warned = 0.1, False
         while True:
             try:
                 with self.begin() as connection:
@@ -104,7 +93,8 @@ class Database:
             except DatabaseAway as error:
                 if time.monotonic() > deadline:
                     raise
-                log.info("waiting for the database: %s", error)
+                log.log(logging.INFO if warned else logging.WARNING, "waiting for the database: %s", error)
+                warned = True
                 time.sleep(pause)
                 pause = min(2.0, pause * 2)
 
@@ -154,6 +144,28 @@ def alembic_config(connection: Connection | None = None) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
+
+
+def _make_engine(url: str) -> Engine:
+    try:
+        return create_engine(
+            _with_driver(url),
+            pool_pre_ping=True,
+            pool_size=4,
+            connect_args={
+                "connect_timeout": 10,
+                "application_name": "dreamline",
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+            },
+        )
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise BadInput.at(
+            "environment variable DREAMLINE_DATABASE_URL",
+            f"can't be read ({_first_line(error)})",
+            "Say postgresql://user:password@host:5432/name",
+        ) from error
 
 
 def _with_driver(url: str) -> str:

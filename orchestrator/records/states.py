@@ -35,8 +35,8 @@ WORK_MOVES: Mapping[Work, frozenset[Work]] = {
     Work.QUEUED: frozenset({Work.LEASED, Work.CANCELLED, Work.DEAD}),
     # finished; failed for now; failed for good; given back or rescued; cancelled
     Work.LEASED: frozenset({Work.DONE, Work.FAILED, Work.DEAD, Work.QUEUED, Work.CANCELLED}),
-    # its time to be tried again has come; cancelled
-    Work.FAILED: frozenset({Work.QUEUED, Work.CANCELLED}),
+    # its time to be tried again has come; cancelled; a reference that it needs is dead
+    Work.FAILED: frozenset({Work.QUEUED, Work.CANCELLED, Work.DEAD}),
     # its file is gone and has to be made again
     Work.DONE: frozenset({Work.QUEUED}),
     # tried again by a person
@@ -52,7 +52,7 @@ CAMPAIGN_MOVES: Mapping[Campaign, frozenset[Campaign]] = {
     Campaign.PAUSED: frozenset({Campaign.PAUSED, Campaign.RUNNING, Campaign.CANCELLED}),
     # planned again with other rows, or tried again
     Campaign.FINISHED: frozenset({Campaign.PLANNED, Campaign.RUNNING}),
-    Campaign.CANCELLED: frozenset({Campaign.PLANNED}),
+    Campaign.CANCELLED: frozenset({Campaign.PLANNED, Campaign.RUNNING}),
 }
 
 ENDED = frozenset({Work.DONE, Work.DEAD, Work.CANCELLED})

@@ -199,7 +199,10 @@ class Job(Leased, Table):
     """One image. `key` hashes all that decides its pixels; `waiting` counts preparations not yet done."""
 
     __tablename__ = "job"
-    __table_args__ = _claim_indexes("job", "state = 'queued' AND NOT held AND waiting = 0")
+    __table_args__ = (
+        *_claim_indexes("job", "state = 'queued' AND NOT held AND waiting = 0"),
+        Index("ix_job_open", "id", postgresql_where=text("state IN ('queued', 'leased', 'failed')")),
+    )
 
     model: Mapped[str]
     request: Mapped[dict[str, Any]]

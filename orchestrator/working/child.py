@@ -19,11 +19,12 @@ from typing import Any
 
 from core import registry
 from core.cards import ModelCard, load_card
-from core.errors import PluginError, Stopped
+from core.errors import Infrastructure, PluginError, Stopped
 from core.hookspecs import Generator
 from core.recipes import encode_image
 from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request
 from core.settings import Settings
+from orchestrator.previews import Previews, look
 from orchestrator.records.storage import Storage, open_storage
 from orchestrator.working.messages import Batch, Drop, Failed, Finished, Made, Ready
 from orchestrator.working.retries import describe
@@ -39,6 +40,7 @@ class Child:
         self._settings = settings
         self._registry = registry.load(settings)
         self._store: Storage = open_storage(settings.store_url)
+        self._previews = Previews(settings, self._store)
         self._generators: dict[str, Generator] = {}
         self._dropped: set[int] = set()
 
@@ -73,8 +75,6 @@ class Child:
                 self._wire.send(Made(payload["id"], result, time.monotonic() - began))
 
     def _prepare_one(self, spec: Mapping[str, Any]) -> dict[str, Any]:
-        from dataclasses import replace
-
         from core.preparing import prepare_reference
 
         given = {key: value for key, value in spec.items() if key not in ("area", "grid", "model")}
@@ -82,7 +82,13 @@ class Child:
         offer = self._registry.kinds().get(reference.kind)
         if offer is None:
             raise PluginError(reference.plugin.split(" ")[0], f"its kind {reference.kind!r} is gone")
-        card = replace(load_card(spec["model"], self._settings), reference_area=spec["area"], grid=spec["grid"])
+        if offer.pin != reference.plugin:
+            raise Infrastructure(
+                f"planned with plugin {reference.plugin}, here is {offer.pin}: restart the worker"
+            )
+        card = ModelCard(
+            name=spec["model"], title="", generator="", reference_area=spec["area"], grid=spec["grid"]
+        )
         data = self._store.get(reference.sha256)
         prepared = prepare_reference(data, reference, offer.condition, card, self._settings)
         label = f"preparation-{reference.kind}"
@@ -100,6 +106,8 @@ class Child:
                 payload = waiting.pop(0)
                 if payload["id"] not in self._dropped:
                     self._wire.send(self._keep(payload, image, seconds))
+            if waiting:
+                raise PluginError("generation", f"{len(waiting)} of {len(payloads)} images were not made")
         except Stopped:
             return
         except Exception as error:
@@ -110,7 +118,7 @@ class Child:
     def _images(self, payloads: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Image, float]]:
         requests = [Request.from_dict(payload["request"]) for payload in payloads]
         prepared = [[self._open(one) for one in payload["references"]] for payload in payloads]
-        generator = self._generator(load_card(requests[0].model, self._settings))
+        generator = self._generator(payloads[0]["pin"], requests[0].model)
         began = time.monotonic()
         wanted = {payload["id"] for payload in payloads}
 
@@ -132,6 +140,7 @@ class Child:
         try:
             data = encode_image(image)
             sha256 = self._store.put(data, f"job-{payload['id']}-{payload['fence']}")
+            self._previews.make(sha256, image.picture)
         except Exception as error:
             return Failed(payload["id"], describe(error))
         result = {
@@ -141,6 +150,7 @@ class Child:
             "height": image.picture.height,
             "media_type": "image/png",
             "facts": dict(image.facts),
+            "look": look(image.picture),
             "scores": [
                 (plugin, one.name, one.value, one.compared, one.higher_is_better) for plugin, one in scores
             ],
@@ -158,10 +168,15 @@ class Child:
             role=kind.condition.role if kind is not None else DREAMO_ROLE,
         )
 
-    def _generator(self, card: ModelCard) -> Generator:
-        if card.name not in self._generators:
-            self._generators = {card.name: self._registry.generator(card, self._settings, self._settings.device)}
-        return self._generators[card.name]
+    def _generator(self, pin: str, model: str) -> Generator:
+        """The generator of a pin: when the card or its files change, so does the pin, and it is built anew."""
+        if pin not in self._generators:
+            card = load_card(model, self._settings)
+            generator = self._registry.generator(card, self._settings, self._settings.device)
+            if f" {generator.id} " not in pin:
+                raise Infrastructure(f"planned for {pin!r}, here is {generator.id}: restart the worker")
+            self._generators = {pin: generator}
+        return self._generators[pin]
 
     def _listen(self) -> None:
         while self._wire.poll():

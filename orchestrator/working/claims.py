@@ -6,13 +6,14 @@ grows; whoever writes brings the fence of its claim, and a write that changes no
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
+
+from orchestrator.records.plain_json import to_json
 
 Table = Literal["job", "preparation"]
 
@@ -140,7 +141,7 @@ def fail(
         """),  # noqa: S608 - a table of ours
         {
             "state": "dead" if retry_in is None else "failed",
-            "error": json.dumps(_storable(error)),
+            "error": to_json(error),
             "retry": retry_in or 0.0,
             "alone": alone,
             "id": claim.id,
@@ -148,7 +149,7 @@ def fail(
         },
     )
     if changed.rowcount:
-        _note(connection, table, "dead" if retry_in is None else "failed", [claim], {"error": _storable(error)})
+        _note(connection, table, "dead" if retry_in is None else "failed", [claim], {"error": dict(error)})
         if retry_in is None and table == "preparation":
             end_dependents(connection, [claim.id])
     return bool(changed.rowcount)
@@ -193,8 +194,8 @@ def end_dependents(connection: Connection, preparations: Sequence[int]) -> None:
 
 
 def _lock(connection: Connection, table: Table, ids: Sequence[int]) -> None:
-    """Locks rows in the order of their ids, as everyone does who changes several: no two can wait for each other."""
-    rows = f"select id from {table} where id = any(:ids) order by id for update"  # noqa: S608 - a table of ours
+    """Locks rows in the order of their ids, as all do who change several: no two wait for each other."""
+    rows = f"select id from {table} where id = any(:ids) order by id for no key update"  # noqa: S608 - a table of ours
     connection.execute(text(f"select count(*) from ({rows}) locked"), {"ids": list(ids)})  # noqa: S608
 
 
@@ -205,20 +206,11 @@ def _lock_dependents(connection: Connection, preparations: Sequence[int]) -> Non
         select count(*) from (
             select id from job where id in (
                 select job_id from job_reference where preparation_id = any(:preparations)
-            ) order by id for update
+            ) order by id for no key update
         ) locked
         """),
         {"preparations": list(preparations)},
     )
-
-
-def _storable(value: Any) -> Any:
-    """`value` with its texts as Postgres takes them: no NUL, nothing that is no Unicode."""
-    if isinstance(value, str):
-        return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, Mapping):
-        return {_storable(key): _storable(one) for key, one in value.items()}
-    return [_storable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 _OURS = "unnest(cast(:ids as bigint[]), cast(:fences as bigint[])) as ours (id, fence)"
@@ -237,5 +229,5 @@ def _note(
             insert into event (kind, work_id, facts)
             select :kind, ours.id, jsonb_build_object('fence', ours.fence) || cast(:facts as jsonb) from {_OURS}
             """),  # noqa: S608 - a constant of ours
-            {"kind": f"{table}.{what}", "facts": json.dumps(facts), **_ours(claims)},
+            {"kind": f"{table}.{what}", "facts": to_json(facts), **_ours(claims)},
         )

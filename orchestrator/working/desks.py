@@ -6,11 +6,10 @@ all.
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import Connection, text
 
@@ -20,12 +19,15 @@ from core.registry import Registry
 from core.settings import Settings
 from orchestrator.planning.keys import method_pin, model_pin
 from orchestrator.records.database import SWEEP_LOCK
-from orchestrator.records.models import hash_files, pin_files, read_recorded
+from orchestrator.records.models import hash_files, pin_files
+from orchestrator.records.plain_json import to_json
 from orchestrator.records.storage import Storage
 from orchestrator.working.claims import Claim, Table, finish, let_dependents_go
 from orchestrator.working.messages import Made
 
 log = logging.getLogger("dreamline.worker")
+
+Recorded: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 class Desk(Protocol):
@@ -40,8 +42,8 @@ class Desk(Protocol):
     @property
     def table(self) -> Table: ...
 
-    def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
-        """What this machine can do, as plans pin it."""
+    def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
+        """What this machine can do, as plans pin it; `recorded` are the hashes of models' files by card."""
         ...
 
     def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
@@ -60,7 +62,7 @@ class Preparing:
     wakes = "gpu"
     table: Table = "preparation"
 
-    def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
+    def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         return [
             method_pin(kind, offer.pin, method)
             for kind, offer in registry.kinds().items()
@@ -86,8 +88,8 @@ class Preparing:
             """),
             {
                 **made.result,
-                "warnings": json.dumps(made.result["warnings"]),
-                "facts": json.dumps(made.result["facts"]),
+                "warnings": to_json(made.result["warnings"]),
+                "facts": to_json(made.result["facts"]),
                 "id": claim.id,
             },
         )
@@ -102,8 +104,8 @@ class Making:
     wakes = None
     table: Table = "job"
 
-    def pins(self, connection: Connection, registry: Registry, settings: Settings) -> list[str]:
-        recorded, pins = read_recorded(connection), []
+    def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
+        pins = []
         for name, path in find_cards(settings).items():
             try:
                 card = read_card(path)
@@ -136,6 +138,7 @@ class Making:
             {
                 "id": one.id,
                 "fence": one.fence,
+                "pin": one.pin,
                 "request": requests[one.id],
                 "references": references[one.id],
             }
@@ -150,17 +153,18 @@ class Making:
         result: Mapping[str, Any] = made.result
         connection.execute(
             text("""
-            insert into asset (job_id, sha256, size, width, height, media_type, facts, fence, worker, seconds)
-            values (:job, :sha256, :size, :width, :height, :media_type, cast(:facts as jsonb), :fence, :worker,
-                :seconds)
+            insert into asset (job_id, sha256, size, width, height, media_type, facts, look, fence, worker,
+                seconds)
+            values (:job, :sha256, :size, :width, :height, :media_type, cast(:facts as jsonb), :look, :fence,
+                :worker, :seconds)
             on conflict (job_id) do update set sha256 = excluded.sha256, size = excluded.size,
-                facts = excluded.facts, fence = excluded.fence, worker = excluded.worker,
+                facts = excluded.facts, look = excluded.look, fence = excluded.fence, worker = excluded.worker,
                 seconds = excluded.seconds, made_at = now()
             where asset.fence < excluded.fence
             """),
             {
                 **{key: value for key, value in result.items() if key not in ("facts", "scores")},
-                "facts": json.dumps(result["facts"]),
+                "facts": to_json(result["facts"]),
                 "job": claim.id,
                 "fence": claim.fence,
                 "worker": worker,

@@ -22,6 +22,7 @@ from core.hookspecs import Event
 from core.registry import Registry
 from core.settings import Settings
 from orchestrator.records.database import Database
+from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
 from orchestrator.working.claims import Claim, claim
 from orchestrator.working.desks import Desk
@@ -98,7 +99,7 @@ class Looker:
 
     def _work_off(self) -> None:
         while not self._stopping.is_set():
-            pins = self._database.patiently(self._sign_on, seconds=5)
+            pins = self._pins()
             with self._database.begin() as connection:
                 rescue(connection, self._settings.max_attempts)
                 claims = self._claim(connection, pins)
@@ -122,8 +123,14 @@ class Looker:
         for name in names:
             self._registry.tell(Event("finished", name))
 
-    def _sign_on(self, connection: Connection) -> list[str]:
-        pins = self.desk.pins(connection, self._registry, self._settings)
+    def _pins(self) -> list[str]:
+        """What this worker can do now; signs on with it. Hashing a model's files takes no connection."""
+        recorded = self._database.patiently(read_recorded, seconds=5)
+        pins = self.desk.pins(recorded, self._registry, self._settings)
+        self._database.patiently(lambda connection: self._sign_on(connection, pins), seconds=5)
+        return pins
+
+    def _sign_on(self, connection: Connection, pins: list[str]) -> None:
         connection.execute(
             text("""
             insert into worker (id, host, process, queue, pins)
@@ -138,7 +145,6 @@ class Looker:
                 "pins": pins,
             },
         )
-        return pins
 
     def _sign_off(self, connection: Connection) -> None:
         connection.execute(text("update worker set stopped_at = now() where id = :id"), {"id": self._id})

@@ -74,9 +74,9 @@ def end_campaigns(connection: Connection) -> list[str]:
         text("""
         update campaign set state = 'finished', changed_at = now()
         where id = any(:running) and not exists (
-            select 1 from item join job on job.id = item.job_id
-            where item.campaign_id = campaign.id and not item.obsolete
-                and job.state in ('queued', 'leased', 'failed')
+            select 1 from job join item on item.job_id = job.id
+            where job.state in ('queued', 'leased', 'failed')
+                and item.campaign_id = campaign.id and not item.obsolete
         )
         returning id, name
         """),

@@ -54,7 +54,7 @@ class Supervisor:
         """
         open_claims = {one.id: one for one in claims}
         payloads = self._database.patiently(lambda connection: self._desk.load(connection, claims))
-        wire = self._child(open_claims)
+        wire = self._child(open_claims, hurry)
         try:
             wire.send(Batch(self._desk.table, tuple(payloads)))
             self._watch(wire, open_claims, hurry)
@@ -82,6 +82,8 @@ class Supervisor:
             if wire.poll(0.1):
                 message = wire.recv()
                 if isinstance(message, Finished):
+                    unanswered = {"class": retries.UNKNOWN, "message": "it was left without an answer"}
+                    self._fail_all(open_claims, unanswered)
                     return
                 self._record(message, open_claims)
             now = time.monotonic()
@@ -115,7 +117,8 @@ class Supervisor:
             kept = self._database.patiently(
                 lambda connection: self._desk.keep(connection, self._store, claim, message, self._worker)
             )
-        except Infrastructure as error:
+        except Exception as error:
+            log.warning("%s %s: its result could not be recorded", self._desk.table, claim.id, exc_info=True)
             self._fail(claim, retries.describe(error))
             return
         if not kept:
@@ -176,13 +179,13 @@ class Supervisor:
             lambda connection: give_back(connection, self._desk.table, list(open_claims.values())), seconds=5
         )
 
-    def _child(self, open_claims: dict[int, Claim]) -> Wire:
+    def _child(self, open_claims: dict[int, Claim], hurry: Callable[[], bool]) -> Wire:
         if self._process is not None and self._process.poll() is None and self._wire is not None:
             return self._wire
         self.stop()
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.working.child", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "orchestrator.working.child", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -190,14 +193,16 @@ class Supervisor:
         theirs.close()
         self._wire = Wire(os.dup(ours.fileno()))
         ours.close()
+        deadline = time.monotonic() + STARTING
         try:
-            if self._wire.poll(STARTING) and isinstance(self._wire.recv(), Ready):
-                return self._wire
+            while time.monotonic() < deadline and not hurry():
+                if self._wire.poll(0.1) and isinstance(self._wire.recv(), Ready):
+                    return self._wire
         except (EOFError, OSError):
             pass
         self.stop()
         self._give_back(open_claims)
-        raise Infrastructure("the working process could not start; its messages are above")
+        raise Infrastructure("the working process did not start; what it said is above")
 
     def _grown(self) -> bool:
         limit = self._settings.child_memory_gb

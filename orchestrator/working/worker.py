@@ -61,7 +61,7 @@ def run_worker(settings: Settings, queues: Sequence[str], while_parent: int | No
 
 
 def _follow_signals(database: Database, lookers: Sequence[Looker]) -> None:
-    """Starts polling when Celery is ready; leaves when it is told to shut down, as soon as the work is done.
+    """Starts polling at once, broker or not; leaves when it is told to shut down, as soon as the work is done.
 
     Leaving does not wait for Celery's own goodbye, which takes seconds: no message holds anything.
     """
@@ -72,17 +72,14 @@ def _follow_signals(database: Database, lookers: Sequence[Looker]) -> None:
         database.close()
         os._exit(0)
 
-    def begin(**_: object) -> None:
-        for one in lookers:
-            threading.Thread(target=one.poll, name=f"poll {one.desk.queue}", daemon=True).start()
-
     def end(**_: object) -> None:
         before = [one.stop() for one in lookers]
         if not any(before):
             threading.Thread(target=leave, name="leave").start()
 
-    signals.worker_ready.connect(begin, weak=False)
     signals.worker_shutting_down.connect(end, weak=False)
+    for one in lookers:
+        threading.Thread(target=one.poll, name=f"poll {one.desk.queue}", daemon=True).start()
 
 
 def _register_task(app: Celery, lookers: dict[str, Looker]) -> None:

@@ -21,8 +21,9 @@ from orchestrator.cli import cli
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.reviewing import chain, leases
-from orchestrator.reviewing.decisions import Answer, Wish, decide, set_two_step
+from orchestrator.reviewing.decisions import decide, set_two_step
 from orchestrator.reviewing.people import Actor, Forbidden, Role, find_member, remove_member, set_member
+from orchestrator.reviewing.wishes import Answer, Wish
 
 ANA, BEN = Actor("ana", Role.REVIEWER), Actor("ben", Role.REVIEWER)
 ADA, ABE = Actor("ada", Role.APPROVER), Actor("abe", Role.APPROVER)
@@ -246,7 +247,7 @@ def test_a_resealed_decision_breaks_the_next_ones_link(database: Database, drop:
         values = {"actor": forged.actor, "hash": forged.hash, "id": forged.id}
         connection.execute(text("update decision set actor = :actor, hash = :hash where id = :id"), values)
         problems = chain.verify(connection, drop.campaign, "drop")[1]
-    assert ["does not follow from the one before"] == [problem.what for problem in problems]
+    assert [problem.what for problem in problems] == ["does not follow from the one before"]
 
 
 def test_audit_verify_and_export_tell_people_and_scripts(
@@ -310,7 +311,8 @@ def test_detail_lost_prepares_the_reference_larger(database: Database, drop: See
         database,
         """
         select p.spec, p.state, p.held, job.waiting from item join job on job.id = item.job_id
-        join job_reference r on r.job_id = job.id join preparation p on p.id = r.preparation_id where item.id = :item
+        join job_reference r on r.job_id = job.id join preparation p on p.id = r.preparation_id
+        where item.id = :item
         """,
         item=drop.items[0],
     )

@@ -21,11 +21,14 @@ from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
+from orchestrator.reviewing import attempts
 from orchestrator.working import claims
 from orchestrator.working.claims import Claim
-from orchestrator.working.desks import Making
+from orchestrator.working.desks import Making, Preparing
 from orchestrator.working.looking import Looker
+from orchestrator.working.messages import Made
 from orchestrator.working.rescue import end_campaigns, rescue
+from orchestrator.working.supervisor import Supervisor
 
 ME = uuid.uuid4()
 ERROR = {"class": "bad input", "message": "mug.png: shows nothing"}
@@ -322,3 +325,73 @@ def test_a_database_that_was_read_only_for_a_while_ends_no_worker(
     looker.stop()
     thread.join(5)
     assert alive
+
+
+def test_images_that_a_changed_brief_asks_for_no_more_are_not_made(
+    database: Database, store: Storage, registry: Registry, plan: Any
+) -> None:
+    campaigns.record(database, store, registry, plan())
+    campaigns.start(database, registry, "words")
+    campaigns.record(database, store, registry, plan(more="steps: 3\n"))
+    wanted = "id in (select job_id from item where not obsolete)"
+    assert values(database, f"select state from job where not {wanted}") == ["cancelled", "cancelled"]
+    assert values(database, f"select state || held from job where {wanted}") == ["queuedfalse", "queuedfalse"]
+
+
+def test_images_whose_files_are_gone_are_made_again_though_their_campaign_was_paused_meanwhile(
+    settings: Settings, database: Database, registry: Registry, seed_jobs: Any, running: Any
+) -> None:
+    running("one", seed_jobs(1))
+    (claim,) = take(database, "job", "model")
+    campaigns.pause(database, registry, "one")
+    with database.begin() as connection:
+        claims.finish(connection, "job", claim)
+        connection.execute(
+            text("""
+            insert into asset (job_id, sha256, size, width, height, media_type, facts, fence, worker, seconds)
+            values (:job, repeat('0', 64), 1, 1, 1, 'image/png', '{}', 1, gen_random_uuid(), 1)
+            """),
+            {"job": claim.id},
+        )
+    campaigns.resume(database, registry, "one")
+    with database.begin() as connection:
+        assert end_campaigns(connection) == ["one"]
+    list(doctor.examine(settings, fix=True))
+    assert values(database, "select state from campaign") == ["running"]
+    assert len(take(database, "job", "model")) == 1
+
+
+@pytest.mark.parametrize("fact", [float("nan"), "a\x00b", "caf\udce9.png", {1, 2}])
+def test_a_result_that_can_not_be_written_down_fails_alone_and_says_why(
+    settings: Settings, database: Database, store: Storage, seed_preparations: Any, fact: Any
+) -> None:
+    seed_preparations(1)
+    (claim,) = take(database, "preparation", "method")
+    supervisor = Supervisor(settings, database, store, Preparing(), ME)
+    result: dict[str, Any] = {
+        "result": store.put(b"x", "x"),
+        "mask": None,
+        "warnings": [],
+        "facts": {"fact": fact},
+    }
+    supervisor._record(Made(claim.id, result, 0.1), {claim.id: claim})
+    assert values(database, "select state from preparation") in (["done"], ["failed"])
+    assert "worker was lost" not in str(values(database, "select error from preparation"))
+
+
+def test_a_campaign_that_a_reviewer_sends_on_at_its_end_does_not_finish(
+    database: Database, seed_jobs: Any, running: Any
+) -> None:
+    campaign = running("one", seed_jobs(1))
+    values(database, "update job set state = 'done' returning id")
+    with database.begin() as connection:  # as asking for another attempt does
+        connection.execute(
+            text(
+                "insert into job (key, pin, batch, model, request, pinned) values ('b', 'p', 'p', 'm', '{}', '{}')"
+            )
+        )
+        connection.execute(text("update item set job_id = (select id from job where key = 'b')"))
+        connection.execute(text(attempts._RUN), {"campaign": campaign})
+        with database.begin() as other:
+            assert end_campaigns(other) == []
+    assert values(database, "select state from campaign") == ["running"]

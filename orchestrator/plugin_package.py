@@ -1,0 +1,66 @@
+"""A new plugin's package, written from the templates in `orchestrator/scaffold`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from core.conformance.declared import NAME
+from core.errors import BadInput, Problem
+
+TEMPLATES = {
+    "pyproject.toml": "pyproject.toml.template",
+    "dreamline_{module}.py": "module.py.template",
+    "test_dreamline_{module}.py": "test.py.template",
+    "README.md": "readme.md.template",
+}
+"""Each file of a package with its template; `$name`, `$module`, `$noun` and `$Class` are filled in."""
+
+
+def write_package(name: str, folder: Path, kinds: Mapping[str, str]) -> list[Path]:
+    """Writes the package and returns its files.
+
+    Args:
+        name: of the plugin and of its kind.
+        folder: to write; it must not be there yet.
+        kinds: those that there are, with the plugins that offer them.
+
+    Raises:
+        BadInput: the name can't be used or is taken, or the folder is there.
+    """
+    BadInput.gather(_problems(name, folder, kinds))
+    words = name.split("-")
+    told = {
+        "name": name,
+        "module": name.replace("-", "_"),
+        "noun": " ".join(words),
+        "Class": "".join(word.capitalize() for word in words),
+    }
+    written = []
+    try:
+        folder.mkdir(parents=True)
+        for target, template in TEMPLATES.items():
+            text = files("orchestrator").joinpath("scaffold", template).read_text(encoding="utf-8")
+            path = folder / target.format(**told)
+            path.write_text(Template(text).substitute(told), encoding="utf-8")
+            written.append(path)
+    except OSError as error:
+        mend = "Name a place with -o where files may be written"
+        raise BadInput.at(str(folder), f"can't be written ({error.strerror})", mend) from error
+    return written
+
+
+def _problems(name: str, folder: Path, kinds: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    if not NAME.fullmatch(name) or len(name) > 40:
+        mend = "Use lower-case letters, digits and single hyphens, a letter first, 40 at most"
+        problems.append(Problem("NAME", f"{name!r} is no name for a kind", mend))
+    if name in kinds:
+        problems.append(
+            Problem("NAME", f"plugin {kinds[name]!r} offers the kind {name!r} already", "Choose another name")
+        )
+    if folder.exists():
+        problems.append(Problem(str(folder), "is there already", "Name another folder with -o"))
+    return problems

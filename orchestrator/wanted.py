@@ -1,0 +1,164 @@
+"""Which work is wanted: jobs and preparations are shared between campaigns, and follow what all of them want.
+
+Every function runs inside a verb's transaction, on the work of one campaign.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+
+def release(connection: Connection, campaign: int) -> None:
+    """Lets workers have what the campaign wants, brings back what was cancelled, ends what has no hope."""
+    _lock_work(connection, campaign)
+    for statement in (_RELEASE_PREPARATIONS, _RELEASE_JOBS, _END_HOPELESS):
+        connection.execute(text(statement), {"campaign": campaign})
+
+
+def hold(connection: Connection, campaign: int) -> None:
+    """Keeps from workers what only this campaign wants; what they have begun ends."""
+    _lock_work(connection, campaign)
+    for statement in (_HOLD_JOBS, _HOLD_PREPARATIONS):
+        connection.execute(text(statement), {"campaign": campaign})
+
+
+def cancel(connection: Connection, campaign: int) -> None:
+    """Cancels what only this campaign asks for, also what is under way."""
+    _lock_work(connection, campaign)
+    connection.execute(text(_CANCEL_JOBS), {"campaign": campaign})
+    hold(connection, campaign)
+
+
+def revive(connection: Connection, campaign: int) -> int:
+    """Gives the campaign's dead images and their dead references another round; returns how many images."""
+    _lock_work(connection, campaign)
+    connection.execute(text(_REVIVE_PREPARATIONS), {"campaign": campaign})
+    again = connection.execute(text(_REVIVE_JOBS), {"campaign": campaign}).rowcount
+    release(connection, campaign)
+    return again
+
+
+def remember(connection: Connection, campaign: int) -> None:
+    """Notes, until the transaction ends, which jobs the campaign wants before it is planned again."""
+    connection.execute(text(_REMEMBER))
+    connection.execute(text(_FORMER), {"campaign": campaign})
+
+
+def cancel_former(connection: Connection) -> None:
+    """Cancels those of the remembered jobs that no campaign wants any more."""
+    connection.execute(text(_CANCEL_FORMER))
+
+
+def _lock_work(connection: Connection, campaign: int) -> None:
+    """Locks the campaign's unfinished preparations, then its jobs, each in the order of their ids.
+
+    Workers that end a preparation lock in the same order, so that neither waits for the other in a circle.
+    """
+    for statement in (_LOCK_PREPARATIONS, _LOCK_JOBS):
+        connection.execute(text(statement), {"campaign": campaign})
+
+
+_JOBS_OF = "select job_id from item where campaign_id = :campaign and not obsolete"
+
+_PREPARATIONS_OF = f"select preparation_id from job_reference where job_id in ({_JOBS_OF})"  # noqa: S608
+
+_PRIORITY = "(select priority from campaign where id = :campaign)"
+
+_ELSEWHERE = """
+exists (
+    select 1 from item other join campaign c on c.id = other.campaign_id
+    where other.job_id = job.id and not other.obsolete and other.campaign_id <> :campaign and c.state in ({states})
+)
+"""
+
+_LOCK_PREPARATIONS = f"""
+select count(*) from (
+    select id from preparation where state <> 'done' and id in ({_PREPARATIONS_OF}) order by id for no key update
+) locked
+"""  # noqa: S608 - constants of ours
+
+_LOCK_JOBS = f"""
+select count(*) from (
+    select id from job where state <> 'done' and id in ({_JOBS_OF}) order by id for no key update
+) locked
+"""  # noqa: S608 - constants of ours
+
+_RELEASE_JOBS = f"""
+update job set held = false, state = case state when 'cancelled' then 'queued' else state end,
+    attempts = case state when 'cancelled' then 0 else attempts end,
+    priority = greatest(priority, {_PRIORITY}), changed_at = now()
+where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased', 'cancelled')
+    and (held or state = 'cancelled')
+"""  # noqa: S608 - constants of ours
+
+_RELEASE_PREPARATIONS = f"""
+update preparation set held = false, state = case state when 'cancelled' then 'queued' else state end,
+    priority = greatest(priority, {_PRIORITY}), changed_at = now()
+where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed', 'leased', 'cancelled')
+    and (held or state = 'cancelled')
+"""  # noqa: S608 - constants of ours
+
+_END_HOPELESS = f"""
+with ended as (
+    update job set state = 'dead', error = cause.error, changed_at = now()
+    from (select distinct on (r.job_id) r.job_id, p.error from job_reference r
+          join preparation p on p.id = r.preparation_id and p.state = 'dead'
+          where r.job_id in ({_JOBS_OF}) order by r.job_id, r.position) cause
+    where job.id = cause.job_id and job.state in ('queued', 'failed')
+    returning job.id, job.error
+)
+insert into event (kind, work_id, facts)
+select 'job.dead', id, jsonb_build_object('error', error) from ended
+"""  # noqa: S608 - constants of ours
+
+_HOLD_JOBS = f"""
+update job set held = true, changed_at = now()
+where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased') and not held
+    and not {_ELSEWHERE.format(states="'running'")}
+"""  # noqa: S608 - constants of ours
+
+_HOLD_PREPARATIONS = f"""
+update preparation set held = true, changed_at = now()
+where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed', 'leased') and not held
+    and not exists (
+        select 1 from job_reference r join job on job.id = r.job_id
+        where r.preparation_id = preparation.id and not job.held
+            and job.state in ('queued', 'failed', 'leased')
+    )
+"""  # noqa: S608 - constants of ours
+
+_CANCEL_JOBS = f"""
+update job set state = 'cancelled', lease_until = null, worker = null, changed_at = now()
+where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased')
+    and not {_ELSEWHERE.format(states="'planned', 'running', 'paused'")}
+"""  # noqa: S608 - constants of ours
+
+_REMEMBER = "create temporary table former_job (job_id bigint) on commit drop"
+
+_FORMER = f"insert into former_job {_JOBS_OF}"
+
+_CANCEL_FORMER = """
+with unwanted as (
+    select id from job where id in (select job_id from former_job) and state in ('queued', 'failed', 'leased')
+        and not exists (
+            select 1 from item join campaign c on c.id = item.campaign_id
+            where item.job_id = job.id and not item.obsolete and c.state in ('planned', 'running', 'paused')
+        )
+    order by id for no key update
+)
+update job set state = 'cancelled', lease_until = null, worker = null, changed_at = now()
+where id in (select id from unwanted)
+"""
+
+_REVIVE_JOBS = f"""
+update job set state = 'queued', attempts = 0, alone = false, error = null, changed_at = now()
+where id in ({_JOBS_OF}) and state = 'dead'
+"""  # noqa: S608 - constants of ours
+
+_REVIVE_PREPARATIONS = f"""
+update preparation set state = 'queued', attempts = 0, alone = false, error = null, changed_at = now()
+where state = 'dead' and id in (
+    select r.preparation_id from job_reference r join job on job.id = r.job_id
+    where job.id in ({_JOBS_OF}) and job.state = 'dead'
+)
+"""  # noqa: S608 - constants of ours
