@@ -19,18 +19,18 @@ TEMPLATES = {
 """Each file of a package with its template; `$name`, `$module`, `$noun` and `$Class` are filled in."""
 
 
-def write_package(name: str, folder: Path, kinds: Mapping[str, str]) -> list[Path]:
+def write_package(name: str, folder: Path, taken: Mapping[str, str]) -> list[Path]:
     """Writes the package and returns its files.
 
     Args:
         name: of the plugin and of its kind.
         folder: to write; it must not be there yet.
-        kinds: those that there are, with the plugins that offer them.
+        taken: names of kinds and plugins that there are, with the plugins that have them.
 
     Raises:
         BadInput: the name can't be used or is taken, or the folder is there.
     """
-    BadInput.gather(_problems(name, folder, kinds))
+    BadInput.gather(_problems(name, folder, taken))
     words = name.split("-")
     told = {
         "name": name,
@@ -52,15 +52,13 @@ def write_package(name: str, folder: Path, kinds: Mapping[str, str]) -> list[Pat
     return written
 
 
-def _problems(name: str, folder: Path, kinds: Mapping[str, str]) -> list[Problem]:
+def _problems(name: str, folder: Path, taken: Mapping[str, str]) -> list[Problem]:
     problems = []
     if not NAME.fullmatch(name) or len(name) > 40:
         mend = "Use lower-case letters, digits and single hyphens, a letter first, 40 at most"
         problems.append(Problem("NAME", f"{name!r} is no name for a kind", mend))
-    if name in kinds:
-        problems.append(
-            Problem("NAME", f"plugin {kinds[name]!r} offers the kind {name!r} already", "Choose another name")
-        )
+    if name in taken:
+        problems.append(Problem("NAME", f"{name!r} is taken by plugin {taken[name]!r}", "Choose another name"))
     if folder.exists():
         problems.append(Problem(str(folder), "is there already", "Name another folder with -o"))
     return problems

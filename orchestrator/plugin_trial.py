@@ -16,12 +16,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Any
 
+from core import registry
 from core.conformance.kit import CHECKS, Finding, examine, promise, put_on_trial
+from core.conformance.prepared import digest
+from core.conformance.trial import NothingTaken, Trial
+from core.conformance.watching import empty_folder
 from core.errors import BadInput, DreamlineError, Problem
 from core.hookspecs import PROJECT
 from core.settings import Settings
@@ -32,12 +36,18 @@ LOADS = "loads"
 LOADS_PROMISE = "It can be imported, and implements only hooks that there are."
 
 
+ELSEWHERE = "elsewhere"
+"""The check that needs a second process, where texts hash otherwise and sets have another order."""
+
+ELSEWHERE_PROMISE = "Another process comes to the same bytes."
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What to check, and with what."""
 
     name: str
-    checks: tuple[str, ...] = (LOADS, *CHECKS)
+    checks: tuple[str, ...] = (LOADS, *CHECKS, ELSEWHERE)
     picture: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -65,7 +75,7 @@ def check_installed(order: Order, limits: Limits | None = None) -> Iterator[Find
     left = list(order.checks)
     while left:
         for finding in _one_process(order, left, limits or Limits()):
-            left.remove(finding.check)
+            left = [check for check in left if check != finding.check]
             yield finding
             if finding.check == LOADS and not finding.kept:
                 return
@@ -73,12 +83,9 @@ def check_installed(order: Order, limits: Limits | None = None) -> Iterator[Find
 
 def _one_process(order: Order, left: Sequence[str], limits: Limits) -> Iterator[Finding]:
     """Findings of one process; the last one may be that it ended."""
-    told = json.dumps(
-        {"name": order.name, "checks": left, "picture": order.picture, "options": dict(order.options)}
-    )
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator.plugin_trial", told],
+            _command(replace(order, checks=tuple(left))),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -86,15 +93,16 @@ def _one_process(order: Order, left: Sequence[str], limits: Limits) -> Iterator[
         )
         try:
             waiting = list(left)
-            for message in _messages(process, limits):
-                if isinstance(message, str):
-                    yield Finding(waiting[0], _promise(waiting[0]), (_ended(order.name, message, errors),))
+            for message in _messages(order.name, process, limits):
+                if isinstance(message, Problem):
+                    yield _failed(waiting[0], message, errors)
                     return
                 waiting.pop(0)
                 yield Finding.from_dict(message)
             if waiting:
                 what = f"ended its process with exit code {process.wait()}"
-                yield Finding(waiting[0], _promise(waiting[0]), (_ended(order.name, what, errors),))
+                mend = "Find what ends it: exit(), os._exit() or a crash in C code"
+                yield _failed(waiting[0], Problem(f"plugin {order.name}", what, mend), errors)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -103,8 +111,13 @@ def _one_process(order: Order, left: Sequence[str], limits: Limits) -> Iterator[
             process.stdout.close()
 
 
-def _messages(process: subprocess.Popen[str], limits: Limits) -> Iterator[dict[str, Any] | str]:
-    """Findings as JSON values, until the process ends; a text says why it had to be ended."""
+def _command(order: Order) -> list[str]:
+    told = asdict(replace(order, picture=order.picture and str(Path(order.picture).absolute())))
+    return [sys.executable, "-P", "-m", "orchestrator.plugin_trial", json.dumps(told)]
+
+
+def _messages(name: str, process: subprocess.Popen[str], limits: Limits) -> Iterator[Mapping[str, Any] | Problem]:
+    """Findings as JSON values, until the process ends; a problem says why it has to be ended."""
     import psutil
 
     lines: queue.Queue[str | None] = queue.Queue()
@@ -115,11 +128,13 @@ def _messages(process: subprocess.Popen[str], limits: Limits) -> Iterator[dict[s
             line = lines.get(timeout=0.05)
         except queue.Empty:
             if time.monotonic() - began > limits.seconds:
-                yield f"did not come back within {limits.seconds:.0f} s"
+                what = f"did not come back within {limits.seconds:.0f} s"
+                yield Problem(f"plugin {name}", what, "Find out what it waits for")
                 return
             with contextlib.suppress(psutil.Error):
                 if seen.memory_info().rss > limits.memory:
-                    yield f"took more than {limits.memory / 1e9:.1f} GB of memory"
+                    what = f"took more than {limits.memory / 1e9:.1f} GB of memory"
+                    yield Problem(f"plugin {name}", what, "Resize to bench.area before costly work")
                     return
             continue
         if line is None:
@@ -136,14 +151,16 @@ def _read(stream: IO[str] | None, lines: queue.Queue[str | None]) -> None:
 
 
 def _promise(check: str) -> str:
-    return LOADS_PROMISE if check == LOADS else promise(check)
+    own = {LOADS: LOADS_PROMISE, ELSEWHERE: ELSEWHERE_PROMISE}
+    return own[check] if check in own else promise(check)
 
 
-def _ended(name: str, what: str, errors: IO[bytes]) -> Problem:
+def _failed(check: str, problem: Problem, errors: IO[bytes]) -> Finding:
+    """A check whose process ended, with the last line that it wrote to standard error."""
     errors.seek(0)
     said = errors.read().decode(errors="replace").strip().splitlines()
     last = f" (it said: {said[-1][:200]})" if said else ""
-    return Problem(f"plugin {name}", what + last, "Find out what it waits for, leaves by or hoards")
+    return Finding(check, _promise(check), (replace(problem, what=problem.what + last),))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -151,39 +168,68 @@ def main(arguments: Sequence[str]) -> None:
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     told = json.loads(arguments[0])
-    for finding in _findings(Order(**{**told, "checks": tuple(told["checks"])})):
+    order = Order(**{**told, "checks": tuple(told["checks"])})
+    if not order.checks:  # the other process of `_elsewhere`
+        with empty_folder():
+            wire.write(digest(_trial(order)))
+        wire.close()
+        return
+    for finding in _findings(order):
         wire.write(json.dumps(finding.as_dict()) + "\n")
         wire.flush()
 
 
-def _findings(order: Order) -> Iterator[Finding]:
-    from core import registry
+def _trial(order: Order) -> Trial:
+    """The plugin as it is installed.
 
-    settings, began = Settings.from_env(), time.perf_counter()
+    Raises:
+        DreamlineError: it can't be loaded, or its hooks or kinds are none.
+    """
+    settings = Settings.from_env()
+    beside = registry.load(settings)
+    plugin = beside.manager.get_plugin(order.name)
+    if plugin is None:
+        error = beside.broken[order.name].error if order.name in beside.broken else ""
+        left_out = "is left out by DREAMLINE_PLUGINS or DREAMLINE_BLOCK"
+        raise DreamlineError(f"can't be loaded: {error}" if error else left_out)
     picture = Path(order.picture).read_bytes() if order.picture is not None else None
+    trial = put_on_trial(plugin, order.name, settings, beside=beside, picture=picture, options=order.options)
+    # A kind that is no kind would spoil every check: it is told once.
+    trial.registry.kinds()
+    return trial
+
+
+def _findings(order: Order) -> Iterator[Finding]:
+    began = time.perf_counter()
     try:
-        beside = registry.load(settings)
-        plugin = beside.manager.get_plugin(order.name)
-        if plugin is None:
-            raise DreamlineError(_absent(order.name, beside.broken))
-        trial = put_on_trial(plugin, order.name, settings, beside=beside, picture=picture, options=order.options)
-        # A kind that is no kind, or a hook that raises, would spoil every check: it is told once.
-        trial.registry.kinds()
+        trial = _trial(order)
     except DreamlineError as error:
         problem = Problem(f"plugin {order.name}", str(error), "Mend what it names")
         yield Finding(LOADS, LOADS_PROMISE, (problem,), seconds=round(time.perf_counter() - began, 2))
         return
+    loaded = Finding(LOADS, LOADS_PROMISE, seconds=round(time.perf_counter() - began, 2))
     for check in order.checks:
         if check == LOADS:
-            yield Finding(LOADS, LOADS_PROMISE, seconds=round(time.perf_counter() - began, 2))
+            yield loaded
         else:
-            yield examine(trial, check)
+            yield _elsewhere(order, trial) if check == ELSEWHERE else examine(trial, check)
 
 
-def _absent(name: str, broken: Mapping[str, Any]) -> str:
-    if name in broken:
-        return f"can't be loaded: {broken[name].error}"
-    return "is left out by DREAMLINE_PLUGINS or DREAMLINE_BLOCK"
+def _elsewhere(order: Order, trial: Trial) -> Finding:
+    """Compares with another process; what breaks in this one has been told by the checks before."""
+    began = time.perf_counter()
+    try:
+        with empty_folder():
+            here = digest(trial)
+    except (NothingTaken, DreamlineError) as error:
+        return Finding(ELSEWHERE, ELSEWHERE_PROMISE, skipped=f"no sample picture is prepared ({error})")
+    command = _command(replace(order, checks=()))
+    there = subprocess.run(command, capture_output=True, text=True, check=False, timeout=Limits().seconds / 2)
+    problems: tuple[Problem, ...] = ()
+    if there.stdout != here:
+        mend = "Sort what comes out of sets, and use nothing of the process, its time or its machine"
+        problems = (Problem(f"plugin {order.name}", "the same picture came out differently there", mend),)
+    return Finding(ELSEWHERE, ELSEWHERE_PROMISE, problems, seconds=round(time.perf_counter() - began, 2))
 
 
 if __name__ == "__main__":

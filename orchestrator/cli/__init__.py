@@ -27,7 +27,7 @@ COMMANDS = {
     "models": "Model cards and their weights: list, show, fetch, check, fuse.",
     "people": "Who may see, decide and steer in the dashboard: list, set, remove.",
     "plan": "Say what a campaign file would make; writes nothing.",
-    "plugins": "List plugins with their kinds and hooks.",
+    "plugins": "List plugins with their kinds and hooks; new, check.",
     "run": "Plan a campaign file, make its images and wait for them.",
     "schema": "Print the JSON schema of campaign files, for editors.",
     "worker": "Work on planned images until told to stop.",

@@ -1,27 +1,43 @@
-"""`dreamline plugins`: what is installed, what it offers, where it comes from."""
+"""`dreamline plugins`: what is installed and what it offers; a package to begin with; checks of a plugin."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from core import registry
 from core.settings import Settings
 from orchestrator.cli import print_json
 
+if TYPE_CHECKING:
+    from core.conformance.kit import Finding
 
-@click.command()
+
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_obj
-def command(settings: Settings, as_json: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
     """List plugins: version, kinds, hooks, and the distribution they come from.
 
     DREAMLINE_PLUGINS=a,b loads only these, DREAMLINE_BLOCK=a,b leaves these out, DREAMLINE_TRACE_HOOKS=1 logs
     every call.
     """
+    if ctx.invoked_subcommand is None:
+        show(ctx.obj, as_json=as_json)
+
+
+def show(settings: Settings, *, as_json: bool) -> None:
+    """Prints a line for each plugin."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from core import registry
+
     found = registry.load(settings).plugins()
     if as_json:
         print_json([asdict(info) for info in found])
@@ -32,3 +48,93 @@ def command(settings: Settings, as_json: bool) -> None:
         state = f"[red]can't be loaded: {info.error}" if info.error else ", ".join(info.hooks)
         table.add_row(info.name, info.version, ", ".join(info.kinds), state, where)
     Console().print(table)
+
+
+@command.command()
+@click.argument("name")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write [dreamline-NAME].")
+@click.pass_obj
+def new(settings: Settings, name: str, output: Path | None) -> None:
+    """Write a package with a kind called NAME.
+
+    It passes its own checks at once and is yours to change: a module with options, a test, pyproject.toml and a
+    README. docs/plugins.md is the tutorial.
+    """
+    from core import registry
+    from orchestrator.plugin_package import write_package
+
+    folder = output or Path(f"dreamline-{name}")
+    plugins = registry.load(settings)
+    taken = {info.name: info.name for info in plugins.plugins()}
+    taken |= {kind: offer.plugin for kind, offer in plugins.kinds().items()}
+    for path in write_package(name, folder, taken):
+        click.echo(str(path))
+    click.echo(f"\nNext:\n  pip install -e {folder}\n  dreamline plugins check {name}")
+    click.echo(f"Then say `kind: {name}` in a campaign file. docs/plugins.md tells the rest.")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--picture", type=click.Path(), help="A file that its kinds take, where drawn samples don't do.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of its kinds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check(name: str, picture: str | None, options: tuple[str, ...], as_json: bool) -> None:
+    """Check what the installed plugin NAME promises.
+
+    Types, names, options, the same bytes twice, nothing touched, odd pictures, time and memory, an image end
+    to end. Exit code 1: something is broken; each line says how to mend it.
+    """
+    from orchestrator.plugin_trial import Order, check_installed
+
+    order = Order(name, picture=picture, options=read_options(options))
+    findings = []
+    for finding in check_installed(order):
+        findings.append(finding)
+        if not as_json:
+            tell(finding)
+    kept = all(one.kept for one in findings)
+    if as_json:
+        print_json(
+            {"plugin": name, "kept": kept, "checks": [{**one.as_dict(), "kept": one.kept} for one in findings]}
+        )
+    else:
+        click.echo(summary(name, findings))
+    sys.exit(0 if kept else 1)
+
+
+def read_options(given: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE`: a JSON value (`aligned=true`, `margin=0.2`), or text as it is (`colour=#e4002b`).
+
+    Raises:
+        BadInput: there is no `=` in one.
+    """
+    from core.errors import BadInput
+
+    read: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise BadInput.at("option --option", f"{text!r} sets nothing", "Say KEY=VALUE")
+        try:
+            read[key] = json.loads(value)
+        except ValueError:
+            read[key] = value
+    return read
+
+
+def tell(finding: Finding) -> None:
+    """A line for a check, and one for each thing that is broken."""
+    mark, colour = ("✓", "green") if finding.kept else ("-", "yellow") if finding.skipped else ("✗", "red")
+    told = finding.promise if not finding.skipped else f"not tried: {finding.skipped}"
+    click.echo(f"{click.style(mark, fg=colour)} {finding.check:<13} {told}")
+    for problem in finding.problems:
+        click.echo(f"    {problem}")
+
+
+def summary(name: str, findings: Sequence[Finding]) -> str:
+    """The last line."""
+    broken = sum(not one.kept for one in findings)
+    seconds = sum(one.seconds for one in findings)
+    if broken:
+        return f"{name}: {broken} of {len(findings)} checks not passed"
+    return f"{name} keeps its promises: {len(findings)} checks, {seconds:.1f} s"
