@@ -25,7 +25,7 @@ def list_all(settings: Settings, as_json: bool) -> None:
     """List all members with their roles."""
     from orchestrator.reviewing.people import list_members
 
-    with opened(settings).begin() as connection:
+    with opened(settings) as connection:
         members = list_members(connection)
     if as_json:
         print_json(
@@ -50,7 +50,7 @@ def set_one(settings: Settings, name: str, role: str, campaigns: tuple[str, ...]
     """Adds a member or changes one."""
     from orchestrator.reviewing.people import set_member
 
-    with opened(settings).begin() as connection:
+    with opened(settings) as connection:
         actor = set_member(connection, name, role, list(campaigns) or None)
     click.echo(f"{actor.name} is {actor.role} of {'all campaigns' if not campaigns else ', '.join(campaigns)}.")
 
@@ -62,6 +62,6 @@ def remove(settings: Settings, name: str) -> None:
     """Take all rights from NAME, at once; what they decided stays."""
     from orchestrator.reviewing.people import remove_member
 
-    with opened(settings).begin() as connection:
+    with opened(settings) as connection:
         remove_member(connection, name)
     click.echo(f"{name} is no member any more.")

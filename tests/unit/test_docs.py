@@ -12,7 +12,7 @@ import pytest
 from core import hookspecs
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(ROOT.glob("docs/*.md")) + [ROOT / "README.md"]
+PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,223 @@
+"""Dashboard: the campaigns: a list with progress and approval, and one campaign live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import DreamlineError
+from dashboard import queries, visit
+from dashboard.office import office
+from dashboard.queries import Overview
+from orchestrator import campaigns
+from orchestrator.progress import Failure, Progress, read_failures, read_progress
+from orchestrator.reviewing.decisions import set_two_step
+from orchestrator.reviewing.people import Actor, Right
+from orchestrator.running import wake_all
+
+AT_ONCE = 30
+"""Campaigns on one page of the list."""
+
+STATES = {
+    "draft": (":material/edit_note:", "gray"),
+    "planned": (":material/schedule:", "gray"),
+    "running": (":material/play_circle:", "blue"),
+    "paused": (":material/pause_circle:", "orange"),
+    "finished": (":material/task_alt:", "green"),
+    "cancelled": (":material/block:", "gray"),
+}
+
+
+def draw() -> None:
+    """The list, or with `?campaign=` one campaign."""
+    actor = visit.arrive()
+    name = st.query_params.get("campaign")
+    if name and actor.may(Right.SEE, name):
+        _draw_one(actor, name)
+    else:
+        if name:
+            st.warning("You may not see this campaign.", icon=":material/lock:")
+        _draw_list(actor)
+
+
+def _draw_list(actor: Actor) -> None:
+    with office().database.begin() as connection:
+        found = [one for one in queries.read_overviews(connection) if actor.may(Right.SEE, one.name)]
+    head, new = st.columns([4, 1], vertical_alignment="bottom")
+    head.title("Campaigns")
+    with new:
+        visit.link("new", "New campaign", ":material/add:")
+    if not found:
+        st.info(
+            "No campaigns yet. Make one from a campaign file, or try the example that comes along: both under "
+            "**New campaign**.",
+            icon=":material/grid_view:",
+        )
+        return
+    pages = -(-len(found) // AT_ONCE)
+    number = st.number_input("Page", 1, pages, key="page", bind="query-params") if pages > 1 else 1
+    with st.container(key="cards"):
+        for one in found[(number - 1) * AT_ONCE : number * AT_ONCE]:
+            _draw_card(actor, one)
+
+
+def _draw_card(actor: Actor, one: Overview) -> None:
+    with st.container(border=True):
+        cover, words, progress, actions = st.columns([2.3, 2.6, 3.4, 1.7], vertical_alignment="center")
+        with cover:
+            visit.strip(actor, one.name, [(sha, f"Image of {one.name}") for sha in one.cover], 60)
+        with words:
+            st.markdown(f"**{visit.escaped(one.name)}**")
+            _draw_state(one.state)
+            st.caption(f"{visit.escaped(one.model)} · {one.changed_at.astimezone():%-d %b %Y, %H:%M}")
+        with progress:
+            made = one.images / one.items if one.items else 0.0
+            st.progress(made, text=f"{one.images:,} of {one.items:,} made" + _failed(one.failed))
+            seen = one.decided / one.images if one.images else 0.0
+            st.progress(min(1.0, seen), text=f"{one.decided:,} reviewed{_approval(one)}")
+        with actions:
+            visit.link("review", _to_review(one), ":material/rate_review:", campaign=one.name)
+            visit.link("campaigns", "Details", ":material/monitoring:", campaign=one.name)
+
+
+def _to_review(one: Overview) -> str:
+    waiting = one.verdicts["open"]
+    return f"Review {waiting:,}" if waiting else "Review"
+
+
+def _failed(count: int) -> str:
+    return f" · {count:,} failed" if count else ""
+
+
+def _approval(one: Overview) -> str:
+    return f" · {one.approval:.0%} approved" if one.approval is not None else ""
+
+
+def _draw_state(state: str) -> None:
+    icon, colour = STATES[state]
+    st.badge(state.capitalize(), icon=icon, color=colour)
+
+
+def _draw_one(actor: Actor, name: str) -> None:
+    with office().database.begin() as connection:
+        found = queries.read_overviews(connection, name)
+    if not found:
+        st.warning("There is no such campaign.", icon=":material/search_off:")
+        return
+    one = found[0]
+    visit.link("campaigns", "All campaigns", ":material/arrow_back:")
+    st.title(visit.escaped(one.name))
+    st.caption(f"{visit.escaped(one.model)} · from {visit.escaped(Path(one.source).name)}")
+    _draw_verbs(actor, one)
+    _draw_live(actor, name)
+    if actor.may(Right.MANAGE, name):
+        _draw_settings(actor, one)
+
+
+def _draw_verbs(actor: Actor, one: Overview) -> None:
+    """Buttons for what this campaign can become, and for whom."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if actor.may(Right.STEER, one.name):
+            for label, icon, states, verb in _VERBS:
+                if one.state in states and st.button(label, icon=icon, key=f"verb {label}"):
+                    _do(actor, one.name, verb)
+        visit.link("review", _to_review(one), ":material/rate_review:", campaign=one.name)
+        visit.link("compare", "Compare with other tools", ":material/balance:", campaign=one.name)
+
+
+def _do(actor: Actor, name: str, verb: Callable[..., object]) -> None:
+    here = office()
+    try:
+        actor.require(Right.STEER, name)
+        verb(here.database, here.registry, name)
+        wake_all(here.settings)
+    except DreamlineError as error:
+        visit.show_problems(error)
+        return
+    st.rerun()
+
+
+_VERBS = (
+    ("Start", ":material/play_arrow:", ("planned",), campaigns.start),
+    ("Pause", ":material/pause:", ("running",), campaigns.pause),
+    ("Resume", ":material/play_arrow:", ("paused",), campaigns.resume),
+    ("Cancel", ":material/stop:", ("running", "paused", "planned"), campaigns.cancel),
+)
+
+
+@st.fragment(run_every=2)  # type: ignore[untyped-decorator, unused-ignore]
+def _draw_live(actor: Actor, name: str) -> None:
+    """What changes while the campaign runs; read every two seconds."""
+    with office().database.begin() as connection:
+        (one,) = read_progress(connection, name)
+        (overview,) = queries.read_overviews(connection, name)
+        recent = queries.read_recent(connection, name)
+        failures = read_failures(connection, name) if one.jobs["dead"] else []
+    if one.state != st.session_state.setdefault(f"state {name}", one.state):
+        st.session_state[f"state {name}"] = one.state
+        st.rerun()
+    _draw_numbers(one, overview)
+    st.subheader("Last pictures")
+    if recent:
+        visit.strip(actor, name, [(one.sha256, f"{one.row}, {one.format}") for one in recent], 150, captions=True)
+    else:
+        st.caption("None yet.")
+    if failures:
+        _draw_failures(actor, name, failures)
+
+
+def _draw_numbers(one: Progress, overview: Overview) -> None:
+    _draw_state(one.state)
+    share = one.ended / one.total if one.total else 0.0
+    st.progress(share, text=f"{one.jobs['done']:,} of {one.total:,} images made")
+    columns = st.columns(5)
+    waiting = sum(one.jobs[state] for state in ("queued", "leased", "failed"))
+    prepared = sum(one.preparations[state] for state in ("queued", "leased", "failed"))
+    columns[0].metric("Waiting", f"{waiting:,}", help=f"{prepared:,} references are still to be prepared")
+    columns[1].metric("Images a minute", f"{one.rate:.1f}" if one.rate else "-")
+    columns[2].metric("Time left", _left(one))
+    columns[3].metric("Failed", f"{one.jobs['dead']:,}")
+    approval = overview.approval
+    columns[4].metric(
+        "Approved", f"{approval:.0%}" if approval is not None else "-", help=f"{overview.decided:,} were reviewed"
+    )
+
+
+def _left(one: Progress) -> str:
+    if one.left is None or one.state != "running":
+        return "-"
+    low, high = one.left
+    return f"{_minutes(low)} to {_minutes(high)}" if high >= 90 else "about a minute"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _draw_failures(actor: Actor, name: str, failures: list[Failure]) -> None:
+    st.subheader("Why some failed")
+    st.dataframe(
+        [
+            {"Images": one.images, "Cause": one.message, "Kind": one.kind, "For example": one.example}
+            for one in failures
+        ],
+        hide_index=True,
+    )
+    if actor.may(Right.STEER, name) and st.button("Retry what failed", icon=":material/replay:"):
+        _do(actor, name, campaigns.retry)
+
+
+def _draw_settings(actor: Actor, one: Overview) -> None:
+    with st.expander("Settings"):
+        wanted = st.toggle(
+            "An approval needs a second person",
+            one.two_step,
+            help="The first approval is a proposal; an approver, who did not propose it, makes it final.",
+        )
+        if wanted != one.two_step:
+            set_two_step(office().database, actor, one.name, wanted)
+            st.rerun()

@@ -1,0 +1,111 @@
+"""Dashboard: a new campaign: a file, its errors in place or its plan, and the button that starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import DreamlineError
+from dashboard import visit
+from dashboard.office import Office, office
+from orchestrator import campaigns
+from orchestrator.cli.demo import DEMO, example
+from orchestrator.planning.expand import read_brief
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.writing import Outlook, look_ahead
+from orchestrator.records.models import pin_files, recorded_files
+from orchestrator.reviewing.people import Actor, Right
+from orchestrator.running import wake_all
+from orchestrator.uploads import Uploaded, unpack
+
+
+def draw() -> None:
+    """Upload or example, then errors or plan, then start."""
+    actor = visit.arrive()
+    st.title("New campaign")
+    if not actor.may(Right.STEER):
+        st.warning("A producer or an admin makes campaigns.", icon=":material/lock:")
+        return
+    file = _draw_source()
+    if file is not None:
+        _draw_plan(actor, file)
+
+
+def _draw_source() -> Path | None:
+    """The campaign file to plan, once there is one."""
+    given = st.file_uploader(
+        "Campaign file with its table and pictures, or a ZIP of all of it",
+        accept_multiple_files=True,
+        type=["zip", "yaml", "yml", "json", "csv", "tsv", "xlsx", "png", "jpg", "jpeg", "webp", "heic", "tif"],
+        help="docs/campaign-file.md says what a campaign file holds",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Nothing at hand? Take the example that comes along:", width="content")
+        if st.button(DEMO, icon=":material/inventory_2:"):
+            st.session_state["new_example"] = DEMO
+    if given:
+        st.session_state.pop("new_example", None)
+        try:
+            return unpack(office().settings, (Uploaded(one.name, one.getvalue()) for one in given))
+        except DreamlineError as error:
+            visit.show_problems(error)
+            return None
+    chosen = st.session_state.get("new_example")
+    return example(chosen) / "campaign.yaml" if chosen else None
+
+
+def _draw_plan(actor: Actor, file: Path) -> None:
+    here = office()
+    try:
+        with st.spinner("Reading and planning…"):
+            plan, outlook = _plan(here, file)
+    except DreamlineError as error:
+        visit.show_problems(error, file.parent)
+        return
+    brief = plan.brief
+    st.subheader(f"Plan of {visit.escaped(brief.campaign)}")
+    columns = st.columns(5)
+    columns[0].metric("Rows", f"{len(brief.rows):,}")
+    columns[1].metric("Items", f"{outlook.items:,}")
+    columns[2].metric("New images", f"{outlook.new:,}")
+    columns[3].metric("Made before", f"{outlook.reused:,}", help="Images that exist are used again")
+    columns[4].metric("References to prepare", f"{outlook.preparations:,}")
+    st.markdown(f"Model **{visit.escaped(brief.card.name)}**: {visit.escaped(brief.card.title)}")
+    for shape in brief.shapes:
+        st.caption(f"{visit.escaped(shape.name)}: {visit.escaped(str(shape))}")
+    if brief.card.notice:
+        st.info(visit.escaped(brief.card.notice), icon=":material/info:")
+    for warning in brief.warnings:
+        st.warning(visit.escaped(warning), icon=":material/warning:")
+    if outlook.failed:
+        st.warning(f"{outlook.failed:,} images failed before; **Retry** on the campaign's page tries them again.")
+    with st.container(horizontal=True):
+        label = f"Make {outlook.new:,} images" if outlook.new else "Start: every image exists"
+        start = st.button(label, type="primary", icon=":material/play_arrow:")
+        keep = st.button("Keep the plan, start later", icon=":material/schedule:")
+    if start or keep:
+        _record(actor, here, plan, start=start)
+
+
+def _plan(here: Office, file: Path) -> tuple[Plan, Outlook]:
+    brief = read_brief(file, here.settings, here.registry)
+    files = pin_files(brief.card, here.settings, recorded_files(here.database, brief.card.name))
+    plan = make_plan(brief, here.settings, here.registry, files)
+    with here.database.begin() as connection:
+        return plan, look_ahead(connection, plan)
+
+
+def _record(actor: Actor, here: Office, plan: Plan, *, start: bool) -> None:
+    name = plan.brief.campaign
+    try:
+        actor.require(Right.STEER, name)
+        campaigns.record(here.database, here.store, here.registry, plan)
+        if start:
+            campaigns.start(here.database, here.registry, name)
+            wake_all(here.settings)
+    except DreamlineError as error:
+        visit.show_problems(error)
+        return
+    st.session_state.pop("new_example", None)
+    visit.go("campaigns", campaign=name)

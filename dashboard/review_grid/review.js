@@ -1,0 +1,252 @@
+// Review: the items, how they stand, where the person is, and what can be undone. Knows no elements.
+
+const ADVANCE_OVER = new Set(["approved", "rejected", "proposed", "making"]);
+
+class Review {
+  constructor({ me, outbox, changed, say }) {
+    Object.assign(this, { me, outbox, changed, say });
+    this.items = [];
+    this.byId = new Map();
+    this.cursor = 0;
+    this.anchor = 0;
+    this.selected = new Set();
+    this.done = [];
+    this.undone = [];
+    this.others = {};
+    this.since = performance.now();
+    this.number = 0;
+  }
+
+  load(listing) {
+    const here = this.current?.id;
+    this.references = listing.references;
+    this.scoreNames = listing.scores;
+    this.items = listing.items;
+    this.items.forEach((item, place) => (item.place = place));
+    this.byId = new Map(this.items.map((item) => [item.id, item]));
+    this.number = listing.number;
+    this.selected.clear();
+    this.cursor = this.byId.get(here)?.place ?? 0;
+    this.anchor = this.cursor;
+    this.since = performance.now();
+    for (const wish of this.outbox.waiting) this.apply(this.byId.get(wish.item), wish);
+  }
+
+  get current() {
+    return this.items[this.cursor];
+  }
+
+  // What a key acts on: the selection if there is one, else the item in view.
+  get targets() {
+    const chosen = this.selected.size ? this.items.filter((item) => this.selected.has(item.id)) : [this.current];
+    return chosen.filter((item) => item && item.is !== "making");
+  }
+
+  move(to, extend = false) {
+    if (!this.items.length) return;
+    const before = this.cursor;
+    this.cursor = Math.min(this.items.length - 1, Math.max(0, to));
+    if (extend) this.selectRange(this.anchor, this.cursor);
+    else {
+      this.anchor = this.cursor;
+      if (this.selected.size) this.clearSelection();
+    }
+    if (before !== this.cursor) this.since = performance.now();
+    this.changed("cursor");
+  }
+
+  selectRange(from, to) {
+    this.selected.clear();
+    const [low, high] = from < to ? [from, to] : [to, from];
+    for (let place = low; place <= high; place++) this.selected.add(this.items[place].id);
+    this.changed("selection");
+  }
+
+  toggle(item) {
+    if (!this.selected.size && this.current && this.current !== item) this.selected.add(this.current.id);
+    if (this.selected.has(item.id)) this.selected.delete(item.id);
+    else this.selected.add(item.id);
+    this.cursor = this.anchor = item.place;
+    this.changed("selection");
+  }
+
+  selectAll() {
+    this.items.forEach((item) => this.selected.add(item.id));
+    this.changed("selection");
+  }
+
+  clearSelection() {
+    this.selected.clear();
+    this.changed("selection");
+  }
+
+  // Decides on items; `more` has reasons, comment, pins, again. One action, one undo.
+  decide(items, verdict, more = {}) {
+    const able = items.filter((item) => item.is !== "making");
+    if (!able.length) return;
+    const milliseconds = Math.round((performance.now() - this.since) / able.length);
+    const action = able.map((item) => this.change(item, verdict, { ...more, milliseconds }));
+    this.finish(action);
+    this.undone = [];
+    if (able.length === 1 && !this.selected.size) this.advance();
+    else this.clearSelection();
+    this.since = performance.now();
+  }
+
+  // Some approved, the others rejected, as one action: the best of a stack.
+  split(best, rest) {
+    const change = (item, verdict) => this.change(item, verdict, { milliseconds: 0 });
+    this.finish([change(best, "approved"), ...rest.map((item) => change(item, "rejected"))]);
+    this.undone = [];
+    this.clearSelection();
+    this.advance();
+  }
+
+  change(item, verdict, more = {}) {
+    const wish = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, ...more };
+    const before = { is: item.is, why: item.why, said: item.said, by: item.by, sha: item.sha, w: item.w, h: item.h };
+    this.apply(item, wish);
+    return { item: item.id, before, wish };
+  }
+
+  apply(item, wish) {
+    if (!item) return;
+    item.is = wish.verdict === "cleared" ? "open" : wish.verdict;
+    if (wish.again && wish.verdict === "rejected") item.is = "making";
+    item.why = wish.reasons || [];
+    item.said = wish.comment || "";
+    item.by = this.me;
+    item.seen = wish.id;
+    item.conflict = null;
+  }
+
+  finish(action) {
+    this.done.push(action);
+    this.outbox.add(action.map((change) => change.wish));
+    this.changed("items", action.map((change) => change.item));
+  }
+
+  undo() {
+    const action = this.done.pop();
+    if (!action) return this.say("Nothing to undo.");
+    const back = action.map(({ item, before, wish }) => this.revert(this.byId.get(item), before, wish)).filter(Boolean);
+    this.outbox.add(back);
+    this.undone.push(action);
+    this.changed("items", action.map((change) => change.item));
+    this.show(action[0].item);
+    this.say(`Undone: ${plural(action.length, "image")}.`);
+  }
+
+  revert(item, before, wish) {
+    if (!item) return null;
+    const verdict = { open: "cleared", proposed: "approved", making: "cleared" }[before.is] || before.is;
+    const back = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, undoes: wish.id };
+    if (verdict === "rejected") Object.assign(back, { reasons: before.why, comment: before.said });
+    this.apply(item, back);
+    Object.assign(item, { sha: before.sha, w: before.w, h: before.h });
+    if (before.is === "proposed") item.is = "proposed";
+    return back;
+  }
+
+  redo() {
+    const action = this.undone.pop();
+    if (!action) return this.say("Nothing to redo.");
+    const again = action
+      .filter(({ item }) => this.byId.has(item))
+      .map(({ item, wish }) => {
+        const { id, item: _, version, seen, verdict, ...more } = wish;
+        return this.change(this.byId.get(item), verdict, more);
+      });
+    this.finish(again);
+    this.show(again[0]?.item);
+  }
+
+  show(id) {
+    const item = this.byId.get(id);
+    if (item) this.move(item.place);
+  }
+
+  // On to the next item that nobody decided and nobody else is looking at; the next one where there is none.
+  advance() {
+    for (let step = 1; step < this.items.length; step++) {
+      const item = this.items[this.cursor + step];
+      if (!item) break;
+      if (!ADVANCE_OVER.has(item.is) && !this.others[item.id]) return this.move(item.place);
+    }
+    this.move(this.cursor + 1);
+  }
+
+  // What the server made of decisions that were sent.
+  answered(answers) {
+    const touched = [];
+    for (const answer of answers) {
+      const item = this.byId.get(answer.item);
+      if (!item) continue;
+      touched.push(item.id);
+      if (answer.outcome === "conflict") this.collide(item, answer);
+      if (this.outbox.holds(item.id)) continue;
+      this.settle(item, answer);
+      if (answer.attempt) this.say(`${nameOf(item)}: ${answer.attempt}`);
+    }
+    this.changed("items", touched);
+  }
+
+  settle(item, answer) {
+    const newer = answer.version !== item.v;
+    item.v = answer.version;
+    item.seen = answer.decision;
+    item.by = answer.actor;
+    item.is = newer && answer.verdict === "open" && answer.attempt ? "making" : answer.verdict;
+  }
+
+  collide(item, answer) {
+    item.v = answer.version;
+    item.seen = answer.decision;
+    item.is = answer.verdict;
+    item.conflict = answer.actor
+      ? `${answer.actor} ${WORDS[answer.verdict].toLowerCase()} this first. Yours was not recorded.`
+      : "The image changed meanwhile. Yours was not recorded.";
+    this.say(`${nameOf(item)}: ${item.conflict}`);
+  }
+
+  refused(wishes, error) {
+    this.say(error || "The server refused these decisions.");
+    for (const wish of wishes) {
+      const item = this.byId.get(wish.item);
+      if (item) item.conflict = error || "Refused.";
+    }
+    this.changed("refused", wishes.map((wish) => wish.item));
+  }
+
+  // What others did since; items that wait for our own decisions to arrive keep how they look.
+  heard(changes) {
+    this.number = Math.max(this.number, changes.number);
+    const touched = [];
+    for (const told of changes.back) {
+      const item = this.byId.get(told.id);
+      if (!item || item.sha === told.sha || this.outbox.holds(item.id)) continue;
+      item.before = { sha: item.sha, why: told.why, changes: told.changes, count: told.count };
+      Object.assign(item, { v: told.v, sha: told.sha, w: told.w, h: told.h, is: "open", seen: null, why: [], said: "" });
+      item.isBack = true;
+      touched.push(item.id);
+      this.say(`${nameOf(item)}: the next attempt is here.`);
+    }
+    for (const told of changes.items) {
+      const item = this.byId.get(told.id);
+      if (!item || this.outbox.holds(item.id) || (item.seen === told.seen && item.is === told.is)) continue;
+      Object.assign(item, { v: told.v, is: told.is, seen: told.seen, by: told.by });
+      touched.push(item.id);
+    }
+    if (touched.length) this.changed("items", touched);
+  }
+
+  stackOf(item) {
+    return item.stack ? this.items.filter((one) => one.stack === item.stack) : [item];
+  }
+
+  counts() {
+    const counts = { open: 0, proposed: 0, approved: 0, rejected: 0, making: 0 };
+    for (const item of this.items) counts[item.is] += 1;
+    return counts;
+  }
+}

@@ -1,0 +1,318 @@
+"""Each page of the dashboard by itself, against a real Postgres: what it shows, to whom, and at what cost."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from streamlit.testing.v1 import AppTest
+
+from benchmarks.seeding import Seeded, seed
+from core.errors import BadInput
+from core.registry import Registry
+from core.settings import Settings
+from dashboard import office as offices
+from dashboard.changes import read_changes
+from dashboard.lineage import read_detail
+from dashboard.listing import read_items
+from dashboard.office import Office
+from dashboard.queries import read_overviews, read_recent
+from dashboard.questions import Question, read_counts
+from dashboard.serving import free_port, require_login, script
+from orchestrator.previews import Previews
+from orchestrator.records.database import Database
+from orchestrator.records.storage import Storage
+from orchestrator.reviewing import rivals
+from orchestrator.reviewing.people import Actor, Role, set_member
+
+BOSS = Actor("boss", Role.ADMIN)
+
+
+@pytest.fixture
+def here(
+    settings: Settings, database: Database, store: Storage, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> Office:
+    """The office that pages find, on this test's database."""
+    office = Office(settings, database, store, registry, Previews(settings, store), "boss")
+    monkeypatch.setattr(offices, "_office", office)
+    return office
+
+
+@pytest.fixture
+def drop(database: Database, store: Storage) -> Seeded:
+    with database.begin() as connection:
+        return seed(connection, store, "drop", 12, pictures=4, side=64)
+
+
+PAGES = ("campaigns", "review", "compare", "new", "asset")
+
+
+def open_page(name: str, **query: str) -> AppTest:
+    program = f"from dashboard import {name}_page, visit\nvisit.arrive()\n{name}_page.draw()"
+    page = AppTest.from_string(program, default_timeout=30)
+    for key, value in query.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+def words(page: AppTest) -> str:
+    kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+    return "\n".join(str(one.value) for kind in kinds for one in getattr(page, kind))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_stands_on_an_empty_database(here: Office, name: str) -> None:
+    open_page(name)
+
+
+def test_the_whole_script_runs(here: Office, drop: Seeded) -> None:
+    page = AppTest.from_file(str(script()), default_timeout=30).run()
+    assert not page.exception
+    assert "Campaigns" in words(page)
+
+
+def test_the_list_shows_progress_and_approval(here: Office, database: Database, drop: Seeded) -> None:
+    with database.begin() as connection:
+        connection.execute(text("update item set verdict = 'approved' where id = :i"), {"i": drop.items[0]})
+        (one,) = read_overviews(connection)
+    assert (one.items, one.images, one.decided, one.approval) == (12, 12, 1, 1.0)
+    assert "drop" in words(open_page("campaigns"))
+
+
+def test_a_campaign_shows_why_images_failed_and_offers_a_retry(
+    here: Office, database: Database, store: Storage
+) -> None:
+    with database.begin() as connection:
+        seed(connection, store, "broken", 4, pictures=2, side=64, made=False, state="finished")
+        connection.execute(
+            text('update job set state = \'dead\', error = \'{"message": "no face found", "class": "input"}\'')
+        )
+    page = open_page("campaigns", campaign="broken")
+    assert "no face found" in str(page.dataframe[0].value)
+    (again,) = [one for one in page.button if one.label == "Retry what failed"]
+    again.click().run()
+    with database.begin() as connection:
+        states = set(connection.execute(text("select state from job")).scalars())
+        assert connection.execute(text("select state from campaign")).scalar() == "running"
+    assert states == {"queued"}
+
+
+def test_pause_resume_and_cancel_are_there_when_they_can_be_done(
+    here: Office, database: Database, store: Storage
+) -> None:
+    with database.begin() as connection:
+        seed(connection, store, "live", 4, pictures=2, side=64, made=False, state="running")
+    page = open_page("campaigns", campaign="live")
+    assert {"Pause", "Cancel"} <= {one.label for one in page.button}
+    next(one for one in page.button if one.label == "Pause").click().run()
+    with database.begin() as connection:
+        assert connection.execute(text("select state from campaign")).scalar() == "paused"
+    assert "Resume" in {one.label for one in open_page("campaigns", campaign="live").button}
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_who_may_not_steer_gets_no_buttons_and_no_new_campaign(
+    here: Office, database: Database, drop: Seeded, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as connection:
+        set_member(connection, "vic", role)
+    monkeypatch.setattr(offices, "_office", replace(here, local="vic", member=True))
+    assert not open_page("campaigns", campaign="drop").button
+    assert "A producer or an admin makes campaigns" in words(open_page("new"))
+
+
+def test_a_campaign_that_one_may_not_see_is_nowhere(
+    here: Office, database: Database, store: Storage, drop: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as connection:
+        other = seed(connection, store, "secret", 4, pictures=2, side=64)
+        set_member(connection, "vic", "reviewer", ["drop"])
+    monkeypatch.setattr(offices, "_office", replace(here, local="vic", member=True))
+    for page in (
+        open_page("campaigns"),
+        open_page("campaigns", campaign="secret"),
+        open_page("review", campaign="secret"),
+        open_page("asset", item=str(other.items[0])),
+    ):
+        shown = words(page)
+        assert "SKU" not in shown or "drop" in shown
+        assert "may" in shown or "secret" not in shown
+
+
+def test_a_stranger_sees_nothing(here: Office, drop: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offices, "_office", replace(here, local="eve", member=True))
+    page = open_page("campaigns")
+    assert "eve is no member here" in words(page).replace("\\", "")
+    assert "drop" not in words(page)
+
+
+def test_filters_come_from_the_address_and_show_counts(here: Office, database: Database, drop: Seeded) -> None:
+    with database.begin() as connection:
+        connection.execute(text("update item set verdict = 'rejected' where id = :i"), {"i": drop.items[0]})
+    page = open_page("review", campaign="drop", verdict="rejected", order="worst")
+    chosen = {one.label: one for one in page.selectbox}
+    assert chosen["Status"].value == "rejected"
+    assert chosen["Order"].value == "worst"
+    assert "Rejected (1)" in chosen["Status"].options
+    assert "To review (11)" in chosen["Status"].options
+    chosen["Status"].select("open").run()
+    assert "verdict" not in page.query_params
+
+
+def test_an_address_with_nonsense_shows_the_usual(here: Office, drop: Seeded) -> None:
+    page = open_page("review", campaign="drop", verdict="'; drop table item", order="x", reason="y")
+    assert {one.label: one.value for one in page.selectbox}["Status"] == "open"
+
+
+def test_an_image_tells_how_it_came_to_be(here: Office, drop: Seeded) -> None:
+    page = open_page("asset", item=str(drop.items[0]))
+    assert "in a studio" in str(page.code[0].value) or "mug" in str(page.code[0].value)
+    table = str(page.dataframe[0].value)
+    assert "fake/1" in table
+    assert "guidance" in table
+
+
+def test_vary_asks_for_another_seed(here: Office, database: Database, drop: Seeded) -> None:
+    page = open_page("asset", item=str(drop.items[0]))
+    next(one for one in page.button if one.label == "Vary").click().run()
+    with database.begin() as connection:
+        (row,) = connection.execute(text("select changes, reasons from attempt")).all()
+    assert row.reasons == []
+    assert [change["what"] for change in row.changes] == ["seed"]
+
+
+def _example(registry: Registry) -> bytes:
+    """The example campaign as somebody would pack it."""
+    from orchestrator.cli.demo import DEMO, example
+
+    folder, file = example(DEMO), BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                archive.write(path, str(Path(DEMO) / path.relative_to(folder)))
+    return file.getvalue()
+
+
+def test_an_uploaded_campaign_shows_its_plan_and_starts(
+    here: Office, database: Database, registry: Registry
+) -> None:
+    page = open_page("new")
+    page.file_uploader[0].upload("summer-drop.zip", _example(registry), "application/zip").run()
+    assert not page.exception
+    told = {one.label: one.value for one in page.metric}
+    assert told["New images"] == "48"
+    next(one for one in page.button if one.label == "Make 48 images").click().run()
+    with database.begin() as connection:
+        (row,) = connection.execute(text("select name, state from campaign")).all()
+    assert tuple(row) == ("summer-drop", "running")
+
+
+def test_mistakes_in_an_uploaded_campaign_are_shown_in_place(here: Office, database: Database) -> None:
+    page = open_page("new")
+    broken = b"campaign: x\nmodel: nothing\nrows: gone.csv\nprompt: a\nreferences: {}\nformats: [huge]\n"
+    page.file_uploader[0].upload("campaign.yaml", broken, "text/yaml").run()
+    assert not page.exception
+    shown = words(page) + page.dataframe[0].value.to_string()
+    assert "problem" in shown
+    assert "gone.csv" in shown
+    assert "/uploads/" not in shown, "places are told as they were uploaded"
+    with database.begin() as connection:
+        assert not connection.execute(text("select 1 from campaign")).all()
+
+
+def test_pictures_of_another_tool_are_judged_blind_and_counted(
+    here: Office, database: Database, store: Storage, drop: Seeded
+) -> None:
+    picture = store.get(drop.pictures[0])
+    files = {"SKU-1000.png": picture, "SKU-1001-2.png": picture}
+    assert rivals.bring_in(database, store, BOSS, "drop", "other tool", files) == 2
+    assert rivals.bring_in(database, store, BOSS, "drop", "other tool", files) == 0
+    page = open_page("compare", campaign="drop")
+    assert "other tool" not in words(page)
+    for _ in range(2):
+        next(one for one in page.button if one.label == "Left").click().run()
+        assert not page.exception
+    with database.begin() as connection:
+        (rate,) = rivals.read_win_rates(connection, "drop")
+    assert rate.judged == 2
+    assert "judged every pair" in words(page)
+
+
+def test_files_that_belong_to_no_row_are_named(database: Database, store: Storage, drop: Seeded) -> None:
+    picture = store.get(drop.pictures[0])
+    with pytest.raises(BadInput) as refused:
+        rivals.bring_in(database, store, BOSS, "drop", "tool", {"what.png": picture, "SKU-1000.png": b"<svg/>"})
+    assert "what.png: belongs to no row" in str(refused.value)
+    assert "SKU-1000.png: is no picture" in str(refused.value)
+
+
+@pytest.fixture
+def count_queries(database: Database) -> Iterator[Callable[[Callable[[], Any]], int]]:
+    counted = [0]
+
+    def one_more(*_: Any) -> None:
+        counted[0] += 1
+
+    event.listen(database.engine(), "before_cursor_execute", one_more)
+
+    def count(work: Callable[[], Any]) -> int:
+        before = counted[0]
+        work()
+        return counted[0] - before
+
+    yield count
+    event.remove(database.engine(), "before_cursor_execute", one_more)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_number_of_items(
+    database: Database, store: Storage, count_queries: Callable[[Callable[[], Any]], int], here: Office
+) -> None:
+    with database.begin() as connection:
+        few = seed(connection, store, "few", 4, pictures=2, side=64)
+        many = seed(connection, store, "many", 1200, pictures=2, side=64)
+    open_page("campaigns")  # reads the key of the tokens, once a process
+    counts: dict[str, list[int]] = {}
+    for name, item in (("few", few.items[0]), ("many", many.items[0])):
+        with database.begin() as connection:
+            reads = {
+                "items": lambda c=connection, n=name: read_items(c, Question(campaign=n)),
+                "worst": lambda c=connection, n=name: read_items(c, Question(campaign=n, order="worst")),
+                "counts": lambda c=connection, n=name: read_counts(c, Question(campaign=n)),
+                "changes": lambda c=connection, n=name: read_changes(c, n, 0),
+                "recent": lambda c=connection, n=name: read_recent(c, n),
+                "overview": lambda c=connection, n=name: read_overviews(c, n),
+                "detail": lambda c=connection, i=item: read_detail(c, i),
+            }
+            for what, read in reads.items():
+                counts.setdefault(what, []).append(count_queries(read))
+        for page in ("campaigns", "review", "compare"):
+            counts.setdefault(f"{page} page", []).append(
+                count_queries(lambda p=page, n=name: open_page(p, campaign=n))
+            )
+    assert {what: few for what, (few, _) in counts.items()} == {what: many for what, (_, many) in counts.items()}
+    assert max(few for few, _ in counts.values()) <= 12
+
+
+def test_other_machines_get_in_only_with_a_login() -> None:
+    with pytest.raises(BadInput, match="everybody there would have all rights"):
+        require_login("0.0.0.0", login=False)
+    require_login("0.0.0.0", login=True)
+    require_login("127.0.0.1", login=False)
+
+
+def test_a_taken_port_is_refused_by_name() -> None:
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        with pytest.raises(BadInput, match="Try --port 0"):
+            free_port("127.0.0.1", one.getsockname()[1])
