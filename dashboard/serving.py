@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import BadInput
@@ -75,6 +76,8 @@ class Guarded:
 
         await self._app(scope, receive, send_guarded)
 
+
+NOTHING = JSONResponse({"error": "there is nothing here"}, 404, headers={"Cache-Control": "no-store"})
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -161,7 +164,19 @@ def make_app(settings: Settings, *, member: str = "", login: bool = False, worke
             yield {}
         close_office()
 
-    return st.App(script(), routes=routes(), lifespan=lifespan, middleware=[Middleware(Guarded)])
+    class App(st.App):  # type: ignore[misc]
+        """Says itself that there is nothing outside the store: Streamlit answers such paths before any route."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            outside = scope["type"] == "http" and not is_ours(scope["path"])
+            await (Guarded(NOTHING) if outside else super().__call__)(scope, receive, send)
+
+    return App(script(), routes=routes(), lifespan=lifespan, middleware=[Middleware(Guarded)])
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path of pictures has the shape that pictures of the store have; other paths are not judged."""
+    return not path.startswith("/img/") or re.fullmatch(r"/img/[a-z]+/[0-9a-f]{64}", path) is not None
 
 
 def script() -> Path:

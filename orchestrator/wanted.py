@@ -15,6 +15,11 @@ def release(connection: Connection, campaign: int) -> None:
         connection.execute(text(statement), {"campaign": campaign})
 
 
+def end_hopeless(connection: Connection, campaign: int) -> None:
+    """Ends the campaign's images whose references can never be prepared, with the reference's error."""
+    connection.execute(text(_END_HOPELESS), {"campaign": campaign})
+
+
 def hold(connection: Connection, campaign: int) -> None:
     """Keeps from workers what only this campaign wants; what they have begun ends."""
     _lock_work(connection, campaign)

@@ -25,7 +25,8 @@ def command(settings: Settings, output: Path | None) -> None:
     """
     code = run_campaign(settings, example(DEMO) / "campaign.yaml", output, 1, as_json=False)
     home = "" if settings.home == default_home() else f"DREAMLINE_HOME={settings.home} "
-    click.echo(f"Review them in a browser: {home}{sys.argv[0]} dashboard")
+    program = "dreamline" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
+    click.echo(f"Review them in a browser: {home}{program} dashboard")
     sys.exit(code)
 
 

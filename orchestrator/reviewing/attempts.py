@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, text
 
 from core.registry import Registry
 from core.requests import Reference, Request
+from orchestrator import wanted
 from orchestrator.planning.keys import ModelPin, batch_key, canonical, job_key, preparation_key
 from orchestrator.reviewing import reasons
 
@@ -82,6 +83,7 @@ def ask(
     )
     connection.execute(text(_TURN), {"item": item, "job": job})
     connection.execute(text(_RUN), {"campaign": campaign})
+    wanted.end_hopeless(connection, campaign)
     _note(
         connection, campaign, job, "job.attempted", {"item": item, "version": state.version + 1, "changes": told}
     )
