@@ -7,7 +7,7 @@ imported is left out and remembered with its error, so that it spoils its own ki
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from core.cards import ModelCard
 from core.conditions import ConditionType
 from core.errors import BadInput, DreamlineError, PluginError, Problem
 from core.hookspecs import PROJECT, Event, Generator, Panel
-from core.requests import Image, Request, Score
+from core.requests import Image, Preparation, Request, Score
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,12 +139,15 @@ class Registry:
         """Whether any plugin implements `before_generate`: planning 100,000 rows asks once, not each time."""
         return bool(self._implementing("before_generate"))
 
-    def scores(self, image: Image) -> list[tuple[str, Score]]:
-        """Scores of an image with the names of the plugins that gave them."""
+    def scores(self, image: Image, references: Sequence[Preparation] = ()) -> list[tuple[str, Score]]:
+        """Scores of an image, beside its prepared references, with the names of the plugins that gave them."""
         return [
             (name, score)
             for name, one in self._implementing("score_image")
-            for score in self._ask(name, one, "score_image", image=image, request=image.request) or ()
+            for score in self._ask(
+                name, one, "score_image", image=image, request=image.request, references=references
+            )
+            or ()
         ]
 
     def panels(self) -> list[Panel]:

@@ -30,7 +30,7 @@ def image(trial: Trial) -> Iterator[Problem]:
         (made,) = own.generator(trial.card, trial.settings, "cpu").generate([asked], [prepared])
         if made.picture.size != (asked.width, asked.height):
             yield Problem(where, f"its image has {made.picture.size} pixels", "Leave the request's size")
-        yield from _score_problems(trial, made)
+        yield from _score_problems(trial, made, prepared)
 
 
 def _request(trial: Trial, offer: Offer | None) -> tuple[Request, list[Preparation]]:
@@ -56,16 +56,16 @@ def _without_generators(trial: Trial) -> Any:
     return manager
 
 
-def _score_problems(trial: Trial, made: Image) -> Iterator[Problem]:
+def _score_problems(trial: Trial, made: Image, prepared: Sequence[Preparation]) -> Iterator[Problem]:
     before = made.picture.tobytes()
     with watch() as seen:
-        found = trial.registry.scores(made)
+        found = trial.registry.scores(made, prepared)
     for _, one in found:
         if not isinstance(one, Score) or not isinstance(one.value, (int, float)) or not math.isfinite(one.value):
             yield Problem("score_image", f"{one!r} is no Score with a finite number", "Leave such scores out")
         elif not one.name or not one.compared:
             yield Problem("score_image", f"{one!r} does not say what it compared", "Fill in name and compared")
-    if trial.registry.scores(made) != found:
+    if trial.registry.scores(made, prepared) != found:
         yield Problem("score_image", "one image has two scores", "Make it a pure function")
     if made.picture.tobytes() != before:
         yield Problem("score_image", "draws into the image", "Work on image.picture.copy()")

@@ -19,7 +19,7 @@ from typing import Any
 
 from core import registry
 from core.cards import ModelCard, load_card
-from core.errors import Infrastructure, PluginError, Stopped
+from core.errors import DreamlineError, Infrastructure, PluginError, Stopped
 from core.hookspecs import Generator
 from core.recipes import encode_image
 from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request
@@ -102,10 +102,10 @@ class Child:
     def _make(self, payloads: Sequence[Mapping[str, Any]]) -> None:
         waiting = list(payloads)
         try:
-            for image, seconds in self._images(payloads):
+            for image, references, seconds in self._images(payloads):
                 payload = waiting.pop(0)
                 if payload["id"] not in self._dropped:
-                    self._wire.send(self._keep(payload, image, seconds))
+                    self._wire.send(self._keep(payload, image, references, seconds))
             if waiting:
                 raise PluginError("generation", f"{len(waiting)} of {len(payloads)} images were not made")
         except Stopped:
@@ -115,7 +115,9 @@ class Child:
             for payload in waiting:
                 self._wire.send(Failed(payload["id"], describe(error), shared=len(payloads) > 1))
 
-    def _images(self, payloads: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Image, float]]:
+    def _images(
+        self, payloads: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[Image, Sequence[Preparation], float]]:
         requests = [Request.from_dict(payload["request"]) for payload in payloads]
         prepared = [[self._open(one) for one in payload["references"]] for payload in payloads]
         generator = self._generator(payloads[0]["pin"], requests[0].model)
@@ -127,14 +129,16 @@ class Child:
             if wanted <= self._dropped:
                 raise Stopped("nothing of this batch is wanted any more")
 
-        for image in generator.generate(requests, prepared, on_step):
-            yield image, time.monotonic() - began
+        for references, image in zip(prepared, generator.generate(requests, prepared, on_step), strict=False):
+            yield image, references, time.monotonic() - began
             began = time.monotonic()
 
-    def _keep(self, payload: Mapping[str, Any], image: Image, seconds: float) -> Made | Failed:
+    def _keep(
+        self, payload: Mapping[str, Any], image: Image, references: Sequence[Preparation], seconds: float
+    ) -> Made | Failed:
         try:
-            scores = self._registry.scores(image)
-        except PluginError as error:
+            scores = self._registry.scores(image, references)
+        except DreamlineError as error:
             log.warning("%s", error)
             scores = []
         try:

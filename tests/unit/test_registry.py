@@ -20,7 +20,7 @@ from core.errors import BadInput, DreamlineError, PluginError
 from core.generation import builtin
 from core.hookspecs import hookimpl
 from core.registry import Registry, load
-from core.requests import Image, Request, Score
+from core.requests import Image, Preparation, Request, Score
 from core.settings import Settings
 
 
@@ -87,11 +87,15 @@ def test_a_plugin_that_raises_is_named() -> None:
 def test_scores_bear_the_name_of_who_gave_them() -> None:
     class Sharp:
         @hookimpl
-        def score_image(self, image: Image, request: Request) -> Sequence[Score]:
+        def score_image(
+            self, image: Image, request: Request, references: Sequence[Preparation]
+        ) -> Sequence[Score]:
             assert image.request is request
-            return [Score("sharpness", 0.5, "the image alone")]
+            return [Score("sharpness", len(references), "the image alone")]
 
-    ((plugin, score),) = registry_of(sharp=Sharp()).scores(image())
+    given = [Preparation(PillowImage.new("RGB", (16, 16)))]
+    ((plugin, score),) = registry_of(sharp=Sharp()).scores(image(), given)
+    assert score.value == 1
     assert (plugin, score.name) == ("sharp", "sharpness")
 
 
