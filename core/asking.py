@@ -130,7 +130,9 @@ def combination_problems(
     card: ModelCard, kinds: Mapping[str, ConditionType[Any]], used: Sequence[str], where: str
 ) -> Iterator[Problem]:
     """Kinds, one for each reference, that the model does not take together."""
-    if len(used) > card.max_references:
+    if used and card.generator == "dreamo" and not card.embeddings:
+        yield Problem(where, f"{card.name} has no embeddings and takes no references", "Name another model")
+    elif len(used) > card.max_references:
         yield Problem(where, f"{len(used)} references are too many", f"{card.name} takes {card.max_references}")
     for kind, count in Counter(used).items():
         if kind in card.alone and len(used) > 1:

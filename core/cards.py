@@ -161,8 +161,22 @@ def _problems(path: Path, told: Mapping[str, Any]) -> Iterable[Problem]:
         yield Problem(
             f"{path}, key embeddings", f"{told['embeddings']!r} is no adapter's file", "Name one of them"
         )
+    yield from _together(path, told)
     if "name" in told and told["name"] != path.stem:
         yield Problem(f"{path}, key name", f"{told['name']!r} is not the file's name", f"Say {path.stem!r}")
+
+
+def _together(path: Path, told: Mapping[str, Any]) -> Iterable[Problem]:
+    """What no key shows by itself: sides on the grid, references of a grid square or more, a base for DreamO."""
+    grid, sides, area = told.get("grid", 16), told.get("sides", [768, 1024]), told.get("reference_area", 512 * 512)
+    if isinstance(grid, int) and grid > 0:
+        whole = isinstance(sides, list) and all(isinstance(side, int) for side in sides) and len(sides) == 2
+        if whole and sides[1] // grid * grid < max(1, sides[0]):
+            yield Problem(f"{path}, key sides", f"no multiple of {grid} lies within {sides}", "Widen them")
+        if isinstance(area, int) and area < grid * grid:
+            yield Problem(f"{path}, key reference_area", f"{area} is less than a square of the grid", "Enlarge it")
+    if told.get("generator") == "dreamo" and not told.get("base"):
+        yield Problem(f"{path}, key base", "is missing", "The generator dreamo has a base model")
 
 
 def _adapter_problems(where: str, adapter: Any) -> Iterable[Problem]:
@@ -178,6 +192,8 @@ def _adapter_problems(where: str, adapter: Any) -> Iterable[Problem]:
             yield Problem(f"{where}, key {key}", "no adapter has this key", f"Adapters have: {', '.join(types)}")
         elif not isinstance(value, types[key]) or isinstance(value, bool):
             yield Problem(f"{where}, key {key}", f"{value!r} is of the wrong type", "See docs/model-cards.md")
+        elif key == "scale" and not -1e6 < value < 1e6:
+            yield Problem(f"{where}, key scale", f"{value!r} can't be used", "Give a number")
         elif key == "naming" and value not in NAMINGS:
             yield Problem(
                 f"{where}, key naming", f"{value!r} is no naming", "Say published or diffusers, or nothing"
@@ -194,6 +210,10 @@ _WHOLE: Mapping[str, Callable[[Any], bool]] = {
     "area": lambda area: area > 0,
     "reference_area": lambda area: area >= 16 * 16,
     "steps": lambda steps: steps > 0,
+    **{
+        name: lambda number: 0 <= number < float("inf")
+        for name in ("guidance", "first_step_guidance", "true_cfg", "negative_guidance", "true_cfg_start")
+    },
     "text_tokens": lambda tokens: tokens > 0,
     "max_references": lambda most: 0 <= most <= 9,
     "alone": lambda kinds: all(isinstance(kind, str) for kind in kinds),
@@ -204,6 +224,10 @@ _MEND = {
     "area": "Give pixels",
     "reference_area": "Give at least 256 pixels",
     "steps": "Give one at least",
+    **dict.fromkeys(
+        ("guidance", "first_step_guidance", "true_cfg", "negative_guidance", "true_cfg_start"),
+        "Give a number from 0",
+    ),
     "text_tokens": "Give one at least",
     "max_references": "DreamO has places for 0 to 9",
     "alone": "Give names of kinds",

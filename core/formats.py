@@ -72,5 +72,5 @@ def native_size(wanted: tuple[int, int], card: ModelCard) -> tuple[int, int]:
         made = size[0] / size[1]
         return (round(1 - min(made / across, across / made), 2), abs(size[0] * size[1] - card.area))
 
-    sides = range(low, high + 1, card.grid)
+    sides = range(-(-low // card.grid) * card.grid, high + 1, card.grid)
     return min(((width, height) for width in sides for height in sides), key=loss)

@@ -44,7 +44,11 @@ def with_prefixes(prompt: str, prefixes: Sequence[str]) -> str:
 def problems(prompt: str, references: Mapping[str, str] | Sequence[str], where: str) -> list[Problem]:
     """Names in the prompt that are no references."""
     known = ", ".join(f"[{name}]" for name in references) or "none"
+    taken = re.findall(r"\[\[(ref#[1-9]|res)\]\]", prompt)
     return [
+        Problem(where, f"[[{word}]] would be read as one of the model's placeholders", "Write it in other words")
+        for word in taken
+    ] + [
         Problem(
             where,
             f"[{name}] is no reference",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 from core.errors import BadInput
@@ -51,8 +52,30 @@ def read_recipe(data: bytes, source: str) -> Request:
     if told is None:
         raise BadInput.at(source, "carries no recipe", "Give a PNG that dreamline made, with its metadata")
     try:
-        return Request.from_dict(json.loads(told))
-    except (ValueError, TypeError, KeyError) as error:
+        request = Request.from_dict(json.loads(told))
+        _refuse_odd(request)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadInput.at(
-            source, f"carries a recipe that can't be read ({error})", "Another version made it"
+            source, f"carries a recipe that can't be read ({error})", "Another version or another program made it"
         ) from error
+    return request
+
+
+def _refuse_odd(request: Request) -> None:
+    """A recipe comes from a file that anybody may have written: types and ranges are checked before use."""
+    texts = [request.model, request.prompt, request.negative_prompt]
+    wholes = {"width": (1, 1 << 16), "height": (1, 1 << 16), "steps": (1, 1000), "seed": (0, (1 << 64) - 1)}
+    for name, (low, high) in wholes.items():
+        value = getattr(request, name)
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"{name} is {value!r}")
+    for name in ("guidance", "true_cfg", "first_step_guidance", "negative_guidance"):
+        value = getattr(request, name)
+        if value is not None and (type(value) not in (int, float) or not 0 <= value <= 1000):
+            raise ValueError(f"{name} is {value!r}")
+    for reference in request.references:
+        texts += [reference.name, reference.kind, reference.plugin, reference.sha256, reference.method.name]
+        if not re.fullmatch(r"[0-9a-f]{64}", reference.sha256) or not re.fullmatch(r"[\w .-]+", reference.name):
+            raise ValueError(f"reference {reference.name!r}")
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a text is none")

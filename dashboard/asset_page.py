@@ -24,7 +24,7 @@ def draw() -> None:
     told = None
     if wanted.isdecimal() and len(wanted) < 18:
         with office().database.begin() as connection:
-            told = read_detail(connection, int(wanted))
+            told = read_detail(connection, actor, int(wanted))
     if told is None or not actor.may(Right.SEE, told["campaign"]):
         st.warning("There is no such image that you may see.", icon=":material/search_off:")
         return

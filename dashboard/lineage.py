@@ -6,10 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from orchestrator.reviewing.people import Actor, Right
 
-def read_detail(connection: Connection, item: int) -> dict[str, Any] | None:
+
+def read_detail(connection: Connection, actor: Actor, item: int) -> dict[str, Any] | None:
     """An item with request, references, scores, decisions and attempts, as JSON values; None if there is none.
 
+    `elsewhere` names only campaigns that the actor may see; the caller checks the item's own.
     Six queries, whatever the item's history.
     """
     row = connection.execute(text(_ITEM), {"item": item}).one_or_none()
@@ -49,7 +52,9 @@ def read_detail(connection: Connection, item: int) -> dict[str, Any] | None:
         "scores": _rows(connection, _SCORES, values),
         "decisions": _rows(connection, _DECISIONS, values),
         "attempts": _rows(connection, _ATTEMPTS, values),
-        "elsewhere": _rows(connection, _ELSEWHERE, values),
+        "elsewhere": [
+            one for one in _rows(connection, _ELSEWHERE, values) if actor.may(Right.SEE, one["campaign"])
+        ],
     }
 
 

@@ -17,7 +17,7 @@ from orchestrator.planning.writing import Outlook, look_ahead
 from orchestrator.records.models import pin_files, recorded_files
 from orchestrator.reviewing.people import Actor, Right
 from orchestrator.running import wake_all
-from orchestrator.uploads import Uploaded, unpack
+from orchestrator.uploads import Uploaded, bounds, unpack
 
 
 def draw() -> None:
@@ -89,7 +89,7 @@ def _draw_plan(actor: Actor, file: Path) -> None:
 
 
 def _plan(here: Office, file: Path) -> tuple[Plan, Outlook]:
-    brief = read_brief(file, here.settings, here.registry)
+    brief = read_brief(file, here.settings, here.registry, within=bounds(here.settings, file))
     files = pin_files(brief.card, here.settings, recorded_files(here.database, brief.card.name))
     plan = make_plan(brief, here.settings, here.registry, files)
     with here.database.begin() as connection:

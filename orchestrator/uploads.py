@@ -11,6 +11,7 @@ import io
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,12 @@ def unpack(settings: Settings, files: Iterable[Uploaded]) -> Path:
     return folder / campaign
 
 
+def bounds(settings: Settings, file: Path) -> Path | None:
+    """The folder that an uploaded campaign file may not lead out of; None for a file that was not uploaded."""
+    uploads = settings.home / "uploads"
+    return uploads / file.relative_to(uploads).parts[0] if file.is_relative_to(uploads) else None
+
+
 def unzip(files: Iterable[Uploaded]) -> dict[str, bytes]:
     """Uploaded files by name, with what ZIPs among them hold in their place.
 
@@ -60,6 +67,8 @@ def unzip(files: Iterable[Uploaded]) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for one in files:
         contents.update(_entries(one) if one.name.lower().endswith(".zip") else {_safe(one.name): one.data})
+        if len(contents) > MOST_FILES or sum(map(len, contents.values())) > MOST_BYTES:
+            raise BadInput.at(one.name, "is more than can be taken", f"{MOST_FILES} files and 2 GB are the most")
     return contents
 
 
@@ -72,7 +81,7 @@ def _entries(archive: Uploaded) -> dict[str, bytes]:
             if any(stat.S_ISLNK(one.external_attr >> 16) for one in entries):
                 raise BadInput.at(archive.name, "holds links", "Pack the files themselves")
             return {_safe(one.filename): opened.read(one) for one in entries}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise BadInput.at(archive.name, f"is no ZIP that can be read ({error})", "Pack it again") from error
 
 

@@ -32,6 +32,7 @@ def cancel(connection: Connection, campaign: int) -> None:
     _lock_work(connection, campaign)
     connection.execute(text(_CANCEL_JOBS), {"campaign": campaign})
     hold(connection, campaign)
+    turn_back(connection)
 
 
 def revive(connection: Connection, campaign: int) -> int:
@@ -41,6 +42,14 @@ def revive(connection: Connection, campaign: int) -> int:
     again = connection.execute(text(_REVIVE_JOBS), {"campaign": campaign}).rowcount
     release(connection, campaign)
     return again
+
+
+def turn_back(connection: Connection) -> int:
+    """Gives items whose further attempt came to nothing their image from before; returns how many.
+
+    A further attempt that is dead or cancelled would keep a good picture from being decided on.
+    """
+    return connection.execute(text(_TURN_BACK)).rowcount
 
 
 def remember(connection: Connection, campaign: int) -> None:
@@ -137,6 +146,19 @@ update job set state = 'cancelled', lease_until = null, worker = null, changed_a
 where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased')
     and not {_ELSEWHERE.format(states="'planned', 'running', 'paused'")}
 """  # noqa: S608 - constants of ours
+
+_TURN_BACK = """
+with fallen as (
+    select item.id, attempt.parent_job_id from attempt
+    join item on item.id = attempt.item_id and item.version = attempt.version and item.job_id = attempt.job_id
+    join job on job.id = item.job_id and job.state in ('dead', 'cancelled')
+    join asset on asset.job_id = attempt.parent_job_id
+    order by item.id for no key update of item
+)
+update item set job_id = fallen.parent_job_id, brief_job_id = nullif(item.brief_job_id, fallen.parent_job_id),
+    version = item.version + 1, verdict = 'open', decision_id = null
+from fallen where item.id = fallen.id
+"""
 
 _REMEMBER = "create temporary table former_job (job_id bigint) on commit drop"
 

@@ -6,6 +6,7 @@ A repository is looked for as a folder beside the card first, then below the mod
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -152,10 +153,14 @@ GATED = ("black-forest-labs/FLUX.1-dev",)
 
 
 def file_hash(path: Path, cache: Path) -> str:
-    """sha256 of a file; remembered below `cache` as long as its size and time of change stay the same."""
+    """sha256 of a file; remembered below `cache` as long as it is the same file, unchanged.
+
+    LoRA files of one rank have one size, and copies keep times of change: the inode and the time at which the file
+    system last touched it tell them apart.
+    """
     facts = path.stat()
     name = str(path.resolve())
-    now = [name, facts.st_size, facts.st_mtime_ns]
+    now = [name, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
     note = cache / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
     try:
         seen = json.loads(note.read_text(encoding="utf-8"))
@@ -165,7 +170,9 @@ def file_hash(path: Path, cache: Path) -> str:
         pass
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    write_atomically(note, json.dumps({"file": now, "sha256": digest}).encode())
+    # A note that can't be written costs time, nothing else.
+    with contextlib.suppress(OSError):
+        write_atomically(note, json.dumps({"file": now, "sha256": digest}).encode())
     return digest
 
 

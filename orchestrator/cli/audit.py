@@ -37,12 +37,14 @@ def verify(settings: Settings, campaigns: tuple[str, ...], head: str | None, as_
     """
     from orchestrator.reviewing import chain
 
-    told = []
+    told, found = [], head is None
     with opened(settings) as connection:
         for name, number in _chosen(connection, campaigns):
             count, problems = chain.verify(connection, number, name)
             last = chain.head(connection, number)[1]
-            problems += chain.missing_head(connection, number, name, head) if head else []
+            lacking = chain.missing_head(connection, number, name, head) if head else []
+            found = found or not lacking
+            problems += lacking if campaigns else []
             told.append(
                 {"campaign": name, "decisions": count, "head": last, "problems": [p.as_dict() for p in problems]}
             )
@@ -53,7 +55,9 @@ def verify(settings: Settings, campaigns: tuple[str, ...], head: str | None, as_
                     click.echo(f"  {problem}", err=True)
     if as_json:
         print_json(told)
-    sys.exit(1 if any(one["problems"] for one in told) else 0)
+    if not found and not campaigns:
+        click.echo(f"No campaign has a decision with the hash {head}. Decisions were cut off", err=True)
+    sys.exit(0 if found and not any(one["problems"] for one in told) else 1)
 
 
 @command.command()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,6 +144,11 @@ def from_options(
     references, data = read_references(given, asked["options"], settings, offers, problems)
     # The first says enough: the limits of a card and of a kind are often the same.
     problems += list(asking.combination_problems(card, kinds, [one.kind for one in given], "references"))[:1]
+    for name in ("prompt", "negative_prompt"):
+        if any("\ud800" <= letter <= "\udfff" for letter in asked[name] or ""):
+            problems.append(
+                Problem(f"option --{name.replace('_', '-')}", "is not UTF-8", "Set the terminal to UTF-8")
+            )
     problems += prompts.problems(asked["prompt"], [one.name for one in given], "option --prompt")
     BadInput.gather(problems)
     changes = {key: asked[key] for key in (*asking.FROM_CARD, "negative_prompt")}
@@ -166,12 +173,17 @@ def from_recipe(
     Raises:
         BadInput: the file carries none, or a reference is nowhere to be found.
     """
+    from core import asking
     from core.cards import load_card
     from core.errors import BadInput, Problem
     from core.recipes import read_recipe
 
     request = read_recipe(read_file(recipe), str(recipe))
     card = load_card(model or request.model, settings)
+    where, used = str(recipe), [reference.kind for reference in request.references]
+    kinds = {name: offer.condition for name, offer in offers.items()}
+    BadInput.gather(asking.size_problems(card, request.width, request.height, where))
+    BadInput.gather(asking.combination_problems(card, kinds, used, where))
     folders = [*folders, recipe.parent, Path()]
     wanted = {reference.sha256 for reference in request.references}
     found = find_files(wanted, [one.path for one in given], folders, settings)
@@ -203,6 +215,7 @@ def make(order: Order, output: Path, settings: Settings, registry: Registry, *, 
     from core.preparing import prepare_reference
     from core.recipes import encode_image
 
+    require_writable(output)
     kinds = registry.kinds()
     prepared = [
         prepare_reference(data, reference, kinds[reference.kind].condition, order.card, settings)
@@ -228,11 +241,49 @@ def make(order: Order, output: Path, settings: Settings, registry: Registry, *, 
                 remember(order.references, settings)
             begun = True
             path = output / file_name(image.request)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_image(image))
+            write_file(path, encode_image(image))
             click.echo(str(path))
             for warning in image.facts.get("warnings", ()):
                 click.echo(f"{path}: {warning}", err=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuses a folder that can't be written before any work is done; leaves nothing in it.
+
+    Raises:
+        BadInput: naming the folder.
+    """
+    from core.errors import BadInput
+
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise BadInput.at(
+            "option --output", f"{folder} can't be written ({error.strerror})", "Name another folder"
+        ) from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a whole file or none.
+
+    Raises:
+        Infrastructure: the disk is full or failed.
+    """
+    from core.errors import Infrastructure
+
+    half = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(data)
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise Infrastructure(
+            f"{path} can't be written ({error.strerror}): make room, or name another folder"
+        ) from error
 
 
 def tell_memory(image: Image) -> None:

@@ -21,6 +21,7 @@ from core.settings import Settings
 from orchestrator.planning.campaign_file import Told, read_campaign_file
 from orchestrator.planning.drafts import Draft, write_drafts
 from orchestrator.planning.findings import Findings, suggest
+from orchestrator.planning.pictures import LEADS_OUT, leads_out
 from orchestrator.planning.references import References, check_combination, read_slots
 from orchestrator.planning.rows import Row, Table, read_rows
 from orchestrator.planning.scope import Scope
@@ -102,8 +103,14 @@ class Brief:
                         yield Item(draft.row, draft.variant, seed, made, request)
 
 
-def read_brief(path: Path, settings: Settings, registry: Registry) -> Brief:
+def read_brief(path: Path, settings: Settings, registry: Registry, within: Path | None = None) -> Brief:
     """Reads a campaign file with all that it names: rows, pictures, kinds, the model card.
+
+    Args:
+        path: the campaign file.
+        settings: where cards are.
+        registry: asked for kinds.
+        within: the folder that the brief may not lead out of, for one that a stranger sent.
 
     Raises:
         BadInput: with every mistake in all of them, each with its place and its mend.
@@ -112,7 +119,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry) -> Brief:
     findings = Findings()
     told = read_campaign_file(path, findings)
     card = _read_card(told, settings, findings)
-    table = _read_table(told, findings)
+    table = _read_table(told, findings, within)
     variants = read_variants(told, findings)
     seeds = _read_seeds(told, findings)
     shapes = _read_shapes(told, card, findings)
@@ -120,7 +127,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry) -> Brief:
     slots = read_slots(told, scope, settings, registry)
     if card is not None:
         check_combination(told, card, registry, findings)
-    references = References(told, scope, slots)
+    references = References(told, scope, slots, within)
     count = len(table.rows) * len(variants) * len(told.file.formats) * len(seeds)
     if count > MAX_ITEMS:
         findings.add(str(path), f"asks for {count:,} images", f"{MAX_ITEMS:,} is the most: split the campaign")
@@ -169,8 +176,13 @@ def _read_card(told: Told, settings: Settings, findings: Findings) -> ModelCard 
     return card
 
 
-def _read_table(told: Told, findings: Findings) -> Table:
-    if not told.sound("rows"):
+def _read_table(told: Told, findings: Findings, within: Path | None) -> Table:
+    sound = told.sound("rows")
+    rows = told.file.rows if sound else None
+    if isinstance(rows, str) and leads_out(told.document.path.parent / rows, within):
+        findings.add(told.document.where("rows"), f"{rows} {LEADS_OUT}", "Upload the table along with it")
+        sound = False
+    if not sound:
         return Table(str(told.document.path), told.document.path.parent, None, ())
     key = told.file.key if told.sound("key") else None
     return read_rows(told.file.rows, key, told.document, findings)

@@ -31,6 +31,14 @@ class PictureFile:
     mistake: str = ""
 
 
+LEADS_OUT = "leads out of what was uploaded"
+
+
+def leads_out(path: Path, within: Path | None) -> bool:
+    """Whether a path leaves the folder that it has to stay in; links are followed. None: it may be anywhere."""
+    return within is not None and not path.resolve().is_relative_to(within.resolve())
+
+
 def check_pictures(paths: Iterable[Path]) -> Mapping[Path, PictureFile]:
     """Reads, hashes and looks into every file, several at a time; mistakes are in the values."""
     distinct = list(dict.fromkeys(paths))

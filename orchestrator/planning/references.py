@@ -17,7 +17,7 @@ from orchestrator.planning.campaign_file import Told
 from orchestrator.planning.document import Place
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.options import Settled, methods_of, settle
-from orchestrator.planning.pictures import PictureFile, check_pictures
+from orchestrator.planning.pictures import LEADS_OUT, PictureFile, check_pictures, leads_out
 from orchestrator.planning.rows import Row
 from orchestrator.planning.scope import Scope
 from orchestrator.planning.templates import Template
@@ -135,12 +135,14 @@ def check_combination(told: Told, card: ModelCard, registry: Registry, findings:
 class References:
     """The references of every row and variant, each distinct one built once.
 
-    `files` are the distinct pictures by their hash.
+    `within` is the folder that pictures may not lie out of, if there is one; `files` are the distinct pictures by
+    their hash.
     """
 
     told: Told
     scope: Scope
     slots: Sequence[Slot]
+    within: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
     _pictures: Mapping[Path, PictureFile] = field(default_factory=dict)
     _settled: dict[tuple[Any, ...], Settled] = field(default_factory=dict)
@@ -184,6 +186,10 @@ class References:
         text = text.strip()
         if text and "://" not in text:
             folder = self.scope.table.folder if slot.image.columns else self.told.document.path.parent
+            if leads_out(folder / text, self.within):
+                mend = "Upload the picture along with it"
+                self.scope.note(slot.image, row, f"{shown(text)} {LEADS_OUT}", mend, (slot.name, mend), *place)
+                return None
             return self._paths.get((folder, text)) or self._paths.setdefault((folder, text), folder / text)
         what = f"{shown(text)} is an address, and pictures are read from files" if text else "names no picture"
         mend = "Download it and give its path" if text else "Give the path of a picture"

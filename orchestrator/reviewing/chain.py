@@ -138,14 +138,16 @@ def _astray(connection: Connection, campaign_id: int, name: str) -> Iterator[Pro
     """Items that say something else than their last decision: the chain was cut, or the item changed by hand."""
     rows = connection.execute(
         text("""
-        select item.id, item.verdict, last.verdict as decided, last.number
-        from item left join lateral (
-            select id, verdict, number from decision
+        select item.id, item.verdict, last.verdict as decided, last.number,
+            last.asset_sha256 <> asset.sha256 as swapped
+        from item left join asset on asset.job_id = item.job_id left join lateral (
+            select id, verdict, number, asset_sha256 from decision
             where item_id = item.id and version = item.version order by number desc limit 1
         ) last on true
         where item.campaign_id = :campaign and (
             item.decision_id is distinct from last.id
             or item.verdict <> coalesce(nullif(last.verdict, 'cleared'), 'open')
+            or last.asset_sha256 <> asset.sha256
         ) order by item.id limit 20
         """),
         {"campaign": campaign_id},
@@ -154,6 +156,5 @@ def _astray(connection: Connection, campaign_id: int, name: str) -> Iterator[Pro
         decided = (
             f"its last decision (number {row.number}) says {row.decided}" if row.number else "nobody decided so"
         )
-        yield Problem(
-            f"campaign {name!r}, item {row.id}", f"is {row.verdict}, but {decided}", "Restore both from a backup"
-        )
+        what = "shows another image than was decided on" if row.swapped else f"is {row.verdict}, but {decided}"
+        yield Problem(f"campaign {name!r}, item {row.id}", what, "Restore both from a backup")

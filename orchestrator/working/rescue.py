@@ -10,6 +10,7 @@ import json
 
 from sqlalchemy import Connection, text
 
+from orchestrator import wanted
 from orchestrator.working.claims import Table, end_dependents
 from orchestrator.working.retries import CRASH
 
@@ -65,7 +66,11 @@ def _due(connection: Connection, table: Table) -> int:
 
 
 def end_campaigns(connection: Connection) -> list[str]:
-    """Finishes running campaigns all of whose images have ended; returns their names."""
+    """Finishes running campaigns all of whose images have ended; returns their names.
+
+    Items whose further attempt came to nothing have their earlier image again first.
+    """
+    wanted.turn_back(connection)
     # Two statements: the second sees what a verb that held one of these rows has committed meanwhile.
     running = connection.execute(
         text("select id from campaign where state = 'running' order by id for update skip locked")
