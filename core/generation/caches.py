@@ -23,6 +23,9 @@ log = logging.getLogger("dreamline")
 
 Tensors = Mapping[str, "Tensor"]
 
+DIGEST = "sha256"
+"""The key of a cache file's metadata that holds `digest_of` its tensors."""
+
 
 def key_of(*facts: Any) -> str:
     """sha256 over JSON facts and bytes."""
@@ -74,26 +77,33 @@ class TensorCache:
     def _read(self, key: str) -> Tensors | None:
         if self.folder is None:
             return None
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors import SafetensorError, safe_open
 
         path = self._file(key)
         try:
-            value: Tensors = load_file(path, device=self.device)
+            with safe_open(path, "pt") as file:
+                told = (file.metadata() or {}).get(DIGEST)
+                value = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if told != digest_of(value):
+                log.warning("cache file %s holds other tensors than were written: it is made again", path)
+                return None
             path.touch()
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError) as error:
             log.warning("cache file %s can't be read (%s): it is made again", path, error)
             return None
-        return value
+        return {name: tensor.to(self.device) for name, tensor in value.items()}
 
     def _write(self, key: str, value: Tensors) -> None:
         if self.folder is None:
             return
         from safetensors.torch import save
 
-        data = save({name: tensor.contiguous().cpu() for name, tensor in value.items()})
+        kept = {name: tensor.contiguous().cpu() for name, tensor in value.items()}
+        data = save(kept, metadata={DIGEST: digest_of(kept)})
+        if len(data) > self.disk:
+            return
         try:
             self._make_room(len(data))
             write_atomically(self._file(key), data)
@@ -116,6 +126,17 @@ class TensorCache:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def digest_of(tensors: Tensors) -> str:
+    """sha256 over names, types, shapes and bytes of tensors on the CPU."""
+    import torch
+
+    facts: list[Any] = []
+    for name, tensor in sorted(tensors.items()):
+        data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        facts += [[name, str(tensor.dtype), list(tensor.shape)], data]
+    return key_of(*facts)
 
 
 def size_of(tensors: Tensors) -> int:

@@ -24,7 +24,9 @@ from core.generation.files import (
     missing_message,
     weight_files,
 )
+from core.generation.model import read_schedule, read_tokenizers
 from core.generation.names import EMBEDDINGS, INDEX, PLACEHOLDERS, TASK, pairs_of
+from core.generation.weights import pair_problems
 from core.settings import Settings
 
 Shape = tuple[int, ...]
@@ -55,7 +57,11 @@ def check_card(card: ModelCard, settings: Settings, told: Callable[[str], None] 
     """Checks and hashes every file of a card; `told` is called with each file's name before it is read."""
     here: list[ModelFile] = []
     missing: list[ModelFile] = []
-    for file in card_files(card, settings):
+    try:
+        files = card_files(card, settings)
+    except BadInput as error:
+        return Report({}, tuple(error.problems))
+    for file in files:
         (here if file.path.is_file() else missing).append(file)
     hashes = {}
     notes = settings.home / "cache" / "hashes"
@@ -70,6 +76,7 @@ def check_card(card: ModelCard, settings: Settings, told: Callable[[str], None] 
     for component in COMPONENTS:
         shapes[component] = _expected(base / component, problems)
         problems.extend(_component_problems(base / component, shapes[component]))
+    problems.extend(_reading_problems(base, card))
     counts = {"transformer": _numbers(shapes["transformer"].values())}
     for adapter in card.adapters:
         file = adapter_file(adapter, card, settings)
@@ -79,6 +86,18 @@ def check_card(card: ModelCard, settings: Settings, told: Callable[[str], None] 
             found = _headers(file.path).items()
             counts[file.name] = _numbers(shape for name, shape in found if name not in EMBEDDINGS)
     return Report(hashes, tuple(problems), "", counts)
+
+
+def _reading_problems(base: Path, card: ModelCard) -> Iterator[Problem]:
+    """What the generator's own readers say of the schedule and the tokenizers."""
+    try:
+        read_schedule(base)
+    except BadInput as error:
+        yield from error.problems
+    try:
+        read_tokenizers(base, card.text_tokens, placeholders=bool(card.embeddings))
+    except BadInput as error:
+        yield from error.problems
 
 
 def _numbers(shapes: Iterable[Shape]) -> int:
@@ -95,7 +114,7 @@ def _expected(folder: Path, problems: list[Problem]) -> dict[str, Shape]:
     """Names and shapes of a component's tensors, from its `config.json` alone."""
     try:
         module = _build(folder)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except Exception as error:
         problems.append(Problem(f"{folder / 'config.json'}", f"can't be used ({error})", "Fetch it again"))
         return {}
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
@@ -167,6 +186,8 @@ def _not_finite(path: Path) -> Iterator[Problem]:
     with safe_open(path, "pt") as file:
         for name in file.keys():  # noqa: SIM118
             tensor = file.get_tensor(name)
+            if tensor.itemsize == 1:
+                tensor = tensor.float()  # torch tells of no float8 whether it is finite
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 yield Problem(
                     f"{path}, tensor {name}", "holds numbers that are not finite", "Fetch the file again"
@@ -191,13 +212,17 @@ def _adapter_problems(
     except BadInput as error:
         yield from error.problems
         return
+    wrong = list(pair_problems(pairs, headers, where))
+    if wrong:
+        yield from wrong
+        return
     transformer = shapes["transformer"]
     for pair in pairs:
         down, up = headers[pair.down], headers[pair.up]
         for target in pair.targets:
             if target not in transformer:
                 yield Problem(f"{where}, tensor {pair.up}", f"the base has no weight {target}", OTHER_BASE)
-            elif (up[0] / len(pair.targets), down[-1]) != transformer[target] or up[-1] != down[0]:
+            elif (up[0] / len(pair.targets), down[1]) != transformer[target]:
                 text = f"changes {target} by {up} x {down}, which is {transformer[target]}"
                 yield Problem(f"{where}, tensor {pair.up}", text, OTHER_BASE)
     yield from _not_finite(file.path)

@@ -89,10 +89,18 @@ def weight_files(folder: Path) -> list[Path]:
 
     Raises:
         WeightsMissing: there is neither.
+        BadInput: the index can't be read.
     """
     for index in sorted(folder.glob("*.safetensors.index.json")):
-        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        return [folder / name for name in sorted(set(shards))]
+        try:
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            found = [folder / name for name in sorted(set(shards))]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"is no index of weights ({type(error).__name__}: {error})"
+            raise BadInput.at(str(index), what, "Fetch the file again") from error
+        if not found:
+            raise BadInput.at(f"{index}, key weight_map", "names no file", "Fetch the file again")
+        return found
     single = [path for stem in ("diffusion_pytorch_model", "model") for path in folder.glob(f"{stem}.safetensors")]
     if single:
         return single[:1]

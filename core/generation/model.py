@@ -6,6 +6,7 @@ the device is touched last.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from core.generation.files import (
 from core.generation.names import EMBEDDINGS, INDEX, PLACEHOLDERS, TASK
 from core.generation.schedule import Schedule
 from core.generation.sequence import RoleVectors
-from core.generation.text import TextEncoders, Tokenizers
+from core.generation.text import TextEncoders, Tokenizers, read_t5
 from core.generation.weights import Ingredient, fused_folder
 from core.requests import Role
 from core.settings import Settings
@@ -124,10 +125,12 @@ def load_model(card: ModelCard, settings: Settings, device: str) -> Model:
     require_files(card, settings)
     try:
         return _load(card, settings, device)
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         raise BadInput.at(
             f"model {card.name}",
-            f"a weights file can't be read ({error})",
+            f"a file of the model can't be read ({error})",
             f"`dreamline models check {card.name}` says which",
         ) from error
 
@@ -141,14 +144,13 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     precision = precision_of(settings.precision, device)
     base, notes = base_folder(card, settings), settings.home / "cache" / "hashes"
     rows = read_embeddings(card, settings)
-    tokenizers = Tokenizers.read(base, card.text_tokens, placeholders=bool(rows))
+    schedule = read_schedule(base)
+    tokenizers = read_tokenizers(base, card.text_tokens, placeholders=bool(rows))
     with quiet():
         text = TextEncoders.load(base, tokenizers, rows.get(PLACEHOLDERS), precision)
         vae = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=precision, local_files_only=True).eval()
         fused = fuse_card(card, settings, precision)
         transformer = DreamOTransformer.from_pretrained(fused, torch_dtype=precision, local_files_only=True).eval()
-    config = base / "scheduler" / "scheduler_config.json"
-    schedule = Schedule.read(json.loads(config.read_text(encoding="utf-8")), str(config))
     plan = memory.choose(
         settings.memory,
         device,
@@ -172,6 +174,55 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     }
     roles = RoleVectors(rows[TASK], rows[INDEX]) if rows else None
     return Model(card, device, precision, plan, schedule, text, vae, transformer, roles, fingerprints)
+
+
+def read_schedule(base: Path) -> Schedule:
+    """The schedule of a base folder, tried once.
+
+    Raises:
+        BadInput: naming the file, which can't be read or has numbers that make no sigmas.
+    """
+    path = base / "scheduler" / "scheduler_config.json"
+    try:
+        schedule = Schedule.read(json.loads(path.read_text(encoding="utf-8")), str(path))
+        schedule.sigmas(4, 1024)
+    except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise _unusable(path, error) from error
+    return schedule
+
+
+def read_tokenizers(base: Path, length: int, *, placeholders: bool) -> Tokenizers:
+    """Both tokenizers of a base folder, tried once.
+
+    Raises:
+        BadInput: naming the file, or the folder where each file by itself can be read.
+    """
+    try:
+        tokenizers = Tokenizers.read(base, length, placeholders=placeholders)
+        tokenizers.ids("a dog")
+    except BadInput:
+        raise
+    except Exception as error:  # the tokenizers' library raises plain Exception
+        raise _unusable(_broken_tokenizer(base), error) from error
+    return tokenizers
+
+
+def _broken_tokenizer(base: Path) -> Path:
+    """The first file that is no JSON; without one, the folder whose tokenizer can't be built."""
+    for path in sorted(base.glob("tokenizer*/*.json")):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return path
+    try:
+        read_t5(base / "tokenizer_2")
+    except Exception:
+        return base / "tokenizer_2"
+    return base / "tokenizer"
+
+
+def _unusable(path: Path, error: Exception) -> BadInput:
+    return BadInput.at(str(path), f"can't be used ({type(error).__name__}: {error})", "Fetch it again")
 
 
 def fuse_card(card: ModelCard, settings: Settings, precision: torch.dtype) -> Path:
