@@ -44,6 +44,9 @@ def read_changes(connection: Connection, campaign: str, after: int, limit: int =
                 "is": row.stands,
                 "seen": str(row.decision_id) if row.decision_id else None,
                 "by": row.actor,
+                "sha": row.sha256,
+                "w": row.width,
+                "h": row.height,
             }
             for row in rows
         ],

@@ -54,6 +54,7 @@ class SentDecision(_Sent):
     pins: list[dict[str, Any]] = Field(default=[], max_length=50)
     undoes: uuid.UUID | None = None
     milliseconds: int = 0
+    sha: str | None = Field(default=None, max_length=64)
 
 
 class SentDecisions(_Sent):
@@ -207,7 +208,7 @@ def _item(office: Office, request: Request, body: bytes) -> Response:
     actor = _actor(office, request)
     item = _number(request.query_params.get("id"), 0)
     with office.database.begin() as connection:
-        found = lineage.read_detail(connection, item)
+        found = lineage.read_detail(connection, actor, item)
     if found is None:
         return _refusal(404, "there is no such item")
     actor.require(Right.SEE, found["campaign"])
@@ -241,6 +242,7 @@ def _decisions(office: Office, request: Request, body: bytes) -> Response:
             pins=tuple(one.pins),
             undoes=one.undoes,
             milliseconds=one.milliseconds,
+            sha=one.sha or "",
         )
         for one in sent.decisions
     ]

@@ -13,7 +13,8 @@ class App {
     this.details = new Map();
     this.outbox = new Outbox({
       name: `dreamline ${this.data.campaign} ${this.data.me}`,
-      send: (decisions) => this.post("/api/decisions", { campaign: this.data.campaign, decisions }),
+      send: (decisions, keepalive) =>
+        this.post("/api/decisions", { campaign: this.data.campaign, decisions }, { keepalive }),
       onAnswers: (answers) => this.review.answered(answers),
       onRefused: (wishes, error) => this.review.refused(wishes, error),
       onState: (told) => this.drawSaving(told),
@@ -37,6 +38,8 @@ class App {
     window.addEventListener("keydown", this.press, true);
     this.online = () => this.outbox.hurry();
     window.addEventListener("online", this.online);
+    this.leave = () => this.outbox.leave();
+    window.addEventListener("pagehide", this.leave);
     this.fit = () => this.fitHeight();
     window.addEventListener("resize", this.fit);
     this.watch = setInterval(() => this.look(), EVERY);
@@ -77,8 +80,8 @@ class App {
     return { status: response.status, ...told };
   }
 
-  post(path, value) {
-    return this.ask(path, { method: "POST", body: JSON.stringify(value), keepalive: true });
+  post(path, value, given = {}) {
+    return this.ask(path, { method: "POST", body: JSON.stringify(value), ...given });
   }
 
   renew() {
@@ -251,6 +254,7 @@ class App {
     this.lastWords();
     window.removeEventListener("keydown", this.press, true);
     window.removeEventListener("online", this.online);
+    window.removeEventListener("pagehide", this.leave);
     window.removeEventListener("resize", this.fit);
     clearInterval(this.watch);
     clearTimeout(this.silence);

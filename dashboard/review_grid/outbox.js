@@ -2,17 +2,21 @@
 // after a failure. Each has an id of its own, so that arriving twice changes nothing.
 
 const BATCH = 20;
+const MOST = 100; // decisions sent at once
+const ROOM = 1_500_000; // bytes of one request: the server takes 2 MB
+const ROOM_LEAVING = 60_000; // and while the page closes: browsers let 64 KiB outlive it
 const PATIENCE = 600; // milliseconds that a decision may wait for others
 const LONGEST_PAUSE = 8000;
 
 class Outbox {
-  // `send(decisions)` answers {status, answers, error}; `onAnswers(answers)` and `onRefused(decisions, error)`
+  // `send(decisions, isLeaving)` answers {status, answers, error}; `onAnswers(answers)` and `onRefused(decisions, error)`
   // get what came back; `onState({unsent, state})` hears of every change.
   constructor({ name, send, onAnswers, onRefused, onState }) {
     Object.assign(this, { name, send, onAnswers, onRefused, onState });
     this.place = `${name}#${randomId()}`;
     this.waiting = [];
     this.pause = 0;
+    this.most = MOST;
     this.sending = false;
     this.timer = null;
     this.state = "saved";
@@ -64,22 +68,27 @@ class Outbox {
     this.timer = null;
     if (this.sending || !this.waiting.length) return;
     this.sending = true;
-    const batch = this.waiting.slice(0, BATCH * 5);
+    const batch = fitting(this.waiting.slice(0, this.most), ROOM);
     this.tell();
     let reply;
     try {
-      reply = await this.send(batch);
+      reply = await this.send(batch, false);
     } catch {
       reply = { status: 0 };
     }
     this.sending = false;
-    if (reply.status === 200) {
+    if (reply.status === 422 && batch.length > 1) {
+      // One that can't be kept is among them: halves, until it is alone and the others are recorded.
+      this.most = batch.length >> 1;
+    } else if (reply.status === 200) {
       this.done(batch);
       this.pause = 0;
+      this.most = Math.min(MOST, this.most * 2);
       this.state = "saved";
       this.onAnswers(reply.answers);
     } else if (reply.status === 403 || reply.status === 422) {
       this.done(batch);
+      this.most = Math.min(MOST, this.most * 2);
       this.state = "refused";
       this.onRefused(batch, reply.error);
     } else {
@@ -109,9 +118,26 @@ class Outbox {
     this.onState({ unsent: this.waiting.length, state: this.waiting.length ? this.state : "saved" });
   }
 
+  // The page may be gone before an answer comes: what is sent here also stays in the browser, and so does what
+  // found no room. A request on its way ends with the page, so that its decisions are sent once more.
+  leave() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    if (this.waiting.length) this.send(fitting(this.waiting.slice(0, MOST), ROOM_LEAVING), true).catch(() => null);
+  }
+
+  // The page stays, but this grid ends.
   close() {
     clearTimeout(this.timer);
     this.timer = null;
     if (this.waiting.length && !this.sending) this.flush();
   }
+}
+
+// As many from the front as have room, and at least one.
+function fitting(decisions, room) {
+  const encoder = new TextEncoder();
+  let used = 200; // what stands around them
+  const over = decisions.findIndex((one) => (used += encoder.encode(JSON.stringify(one)).length + 1) > room);
+  return over < 0 ? decisions : decisions.slice(0, Math.max(1, over));
 }

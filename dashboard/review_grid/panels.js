@@ -1,5 +1,7 @@
 // Panels: what lies over the grid for a moment: reasons for a change, a question before many, the keys.
 
+const LONGEST_COMMENT = 4000; // characters that the server keeps
+
 class Panels {
   constructor({ root, reasons, onClose }) {
     Object.assign(this, { root, reasons, onClose });
@@ -40,7 +42,9 @@ class Panels {
       chip.addEventListener("click", () => this.toggle(chip, chosen, reason.name));
       return chip;
     });
-    const comment = h("textarea", { rows: 3, "aria-label": "Comment", placeholder: "What should be different? (T)" });
+    const comment = h("textarea", {
+      rows: 3, maxlength: LONGEST_COMMENT, "aria-label": "Comment", placeholder: "What should be different? (T)",
+    });
     comment.value = before.comment;
     const again = h("input", { type: "checkbox", checked: true });
     again.checked = true;

@@ -12,6 +12,7 @@ class Review {
     this.selected = new Set();
     this.done = [];
     this.undone = [];
+    this.asked = new Set(); // our decisions that another attempt was made for
     this.others = {};
     this.since = performance.now();
     this.number = 0;
@@ -103,10 +104,10 @@ class Review {
   }
 
   change(item, verdict, more = {}) {
-    const wish = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, ...more };
+    const wish = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, ...more, sha: item.sha };
     const before = { is: item.is, why: item.why, said: item.said, by: item.by, sha: item.sha, w: item.w, h: item.h };
     this.apply(item, wish);
-    return { item: item.id, before, wish };
+    return { item: item.id, before, wish, stands: wish.id };
   }
 
   apply(item, wish) {
@@ -129,18 +130,31 @@ class Review {
   undo() {
     const action = this.done.pop();
     if (!action) return this.say("Nothing to undo.");
-    const back = action.map(({ item, before, wish }) => this.revert(this.byId.get(item), before, wish)).filter(Boolean);
-    this.outbox.add(back);
-    this.undone.push(action);
-    this.changed("items", action.map((change) => change.item));
-    this.show(action[0].item);
-    this.say(`Undone: ${plural(action.length, "image")}.`);
+    const able = action.filter((change) => this.isOurs(change));
+    const left = action.length - able.length;
+    const others = left ? ` ${plural(left, "image")} left as others decided.` : "";
+    if (!able.length) return this.say(`Nothing undone.${others}`);
+    this.outbox.add(able.map((change) => this.revert(this.byId.get(change.item), change)));
+    this.undone.push(able);
+    this.changed("items", able.map((change) => change.item));
+    this.show(able[0].item);
+    this.say(`Undone: ${plural(able.length, "image")}.${others}`);
   }
 
-  revert(item, before, wish) {
-    if (!item) return null;
+  // Whether an item still stands as this change of ours left it.
+  isOurs({ item: id, wish, stands }) {
+    const item = this.byId.get(id);
+    return !!item && (item.seen === stands || (item.seen === null && this.asked.has(wish.id)));
+  }
+
+  revert(item, { before, wish, stands }) {
     const verdict = { open: "cleared", proposed: "approved", making: "cleared" }[before.is] || before.is;
-    const back = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, undoes: wish.id };
+    const back = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, sha: item.sha };
+    back.undoes = this.asked.has(wish.id) ? wish.id : stands;
+    // What this restores is what an earlier change of ours left: undoing that one starts from here.
+    for (const change of this.done.flat()) {
+      if (change.item === item.id && change.stands === wish.seen) change.stands = back.id;
+    }
     if (verdict === "rejected") Object.assign(back, { reasons: before.why, comment: before.said });
     this.apply(item, back);
     Object.assign(item, { sha: before.sha, w: before.w, h: before.h });
@@ -154,7 +168,7 @@ class Review {
     const again = action
       .filter(({ item }) => this.byId.has(item))
       .map(({ item, wish }) => {
-        const { id, item: _, version, seen, verdict, ...more } = wish;
+        const { id, item: _, version, seen, verdict, sha, ...more } = wish;
         return this.change(this.byId.get(item), verdict, more);
       });
     this.finish(again);
@@ -193,16 +207,23 @@ class Review {
 
   settle(item, answer) {
     const newer = answer.version !== item.v;
+    if (newer && answer.attempt) this.asked.add(answer.id);
     item.v = answer.version;
     item.seen = answer.decision;
     item.by = answer.actor;
-    item.is = newer && answer.verdict === "open" && answer.attempt ? "making" : answer.verdict;
+    item.is = answer.verdict === "open" && answer.outcome !== "unknown" && !answer.sha ? "making" : answer.verdict;
+    this.take(item, answer);
+  }
+
+  // A version is taken over only together with its picture: what is decided is what is drawn. An item that is
+  // being made keeps showing the picture it had.
+  take(item, { sha, w, h }) {
+    if (!sha || sha === item.sha) return;
+    Object.assign(item, { sha, w, h, before: null });
   }
 
   collide(item, answer) {
-    item.v = answer.version;
-    item.seen = answer.decision;
-    item.is = answer.verdict;
+    this.settle(item, answer);
     item.conflict = answer.actor
       ? `${answer.actor} ${WORDS[answer.verdict].toLowerCase()} this first. Yours was not recorded.`
       : "The image changed meanwhile. Yours was not recorded.";
@@ -233,8 +254,10 @@ class Review {
     }
     for (const told of changes.items) {
       const item = this.byId.get(told.id);
-      if (!item || this.outbox.holds(item.id) || (item.seen === told.seen && item.is === told.is)) continue;
+      if (!item || this.outbox.holds(item.id) || isSame(item, told)) continue;
       Object.assign(item, { v: told.v, is: told.is, seen: told.seen, by: told.by });
+      if (told.sha && told.sha !== item.sha) this.say(`${nameOf(item)}: another picture is here.`);
+      this.take(item, told);
       touched.push(item.id);
     }
     if (touched.length) this.changed("items", touched);
@@ -249,4 +272,8 @@ class Review {
     for (const item of this.items) counts[item.is] += 1;
     return counts;
   }
+}
+
+function isSame(item, told) {
+  return item.v === told.v && item.seen === told.seen && item.is === told.is && (!told.sha || item.sha === told.sha);
 }

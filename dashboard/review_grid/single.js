@@ -1,6 +1,7 @@
 // Single: one image large, its references beside it; compared side by side, by a slider or by blinking; and at
 // 100 %, where both pictures move together.
 
+const MOST_PINS = 50; // marks that the server keeps
 const MODES = ["beside", "slider", "blink"];
 const MODE_WORDS = { beside: "Side by side", slider: "Slider", blink: "Blink" };
 
@@ -46,8 +47,9 @@ class Single {
     if (!this.isOpen) return;
     const item = this.review.current;
     if (!item) return this.close();
-    if (item.id !== this.shown) {
+    if (item.id !== this.shown || item.sha !== this.picture) {
       this.shown = item.id;
+      this.picture = item.sha;
       this.other = 0;
       this.pins = [];
       // The attempt before is shown without asking, and only there.
@@ -84,7 +86,7 @@ class Single {
     if (!picture || this.zoomed || this.mode === "slider") return;
     const box = contentOf(picture);
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    if (x < 0 || x > 1 || y < 0 || y > 1) return;
+    if (x < 0 || x > 1 || y < 0 || y > 1 || this.pins.length >= MOST_PINS) return;
     this.pins.push({ x: Math.round(x * 1e4) / 1e4, y: Math.round(y * 1e4) / 1e4, text: "" });
     this.drawPins();
   }

@@ -1,8 +1,8 @@
 """Reviewing: deciding. A decision is an event appended to its campaign's chain; nothing is ever overwritten.
 
 A decision comes with an id made by whoever sends it, so that sending it twice records it once, and with what
-the person saw: the item's version and its last decision. When somebody else was faster it is not recorded but
-answered with theirs.
+the person saw: the item's version, its last decision and its picture. When somebody else was faster, or another
+picture is there now, it is not recorded but answered with how the item stands.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class _Session:
         rows = self._connection.execute(
             text("""
             select item.id, item.version, item.verdict, item.decision_id, item.job_id, asset.sha256,
-                   decision.actor, decision.number
+                   asset.width, asset.height, decision.actor, decision.number
             from item left join asset on asset.job_id = item.job_id
             left join decision on decision.id = item.decision_id
             where item.id = any(:items) and item.campaign_id = :campaign
@@ -148,9 +148,7 @@ class _Session:
         if before is not None or any(link.id == wish.id for link in self._new):
             return self._answer(wish, "already")
         withdrawn = wish.undoes in self._attempts and self._withdraw(wish, item)
-        if not withdrawn and (wish.version, wish.seen) != (item["version"], item["decision_id"]):
-            return self._answer(wish, "conflict")
-        if item["sha256"] is None:
+        if item["sha256"] is None or not (withdrawn or _stands(wish, item)):
             return self._answer(wish, "conflict")
         self._append(wish, item)
         attempt = ""
@@ -197,7 +195,7 @@ class _Session:
         )
         if made.version:
             self._attempts.add(wish.id)
-            item.update(version=made.version, verdict="open", decision_id=None, sha256=made.sha256)
+            item.update(version=made.version, verdict="open", decision_id=None, **self._picture(wish.item))
         return made.said
 
     def _withdraw(self, wish: Wish, item: dict[str, Any]) -> bool:
@@ -205,8 +203,19 @@ class _Session:
         back = attempts.withdraw(self._connection, wish.item, wish.undoes, self._actor.name)
         if back is None:
             return False
-        item.update(version=back.version, verdict="open", decision_id=None, sha256=back.sha256)
+        item.update(version=back.version, verdict="open", decision_id=None, **self._picture(wish.item))
         return True
+
+    def _picture(self, item: int) -> dict[str, Any]:
+        """What an item shows after its job changed."""
+        row = self._connection.execute(
+            text("""
+            select asset.sha256, asset.width, asset.height
+            from item left join asset on asset.job_id = item.job_id where item.id = :item
+            """),
+            {"item": item},
+        ).one()
+        return dict(row._mapping)
 
     def _answer(self, wish: Wish, outcome: Any, attempt: str = "") -> Answer:
         item = self._items[wish.item]
@@ -220,6 +229,9 @@ class _Session:
             actor=item["actor"] or "",
             number=item["number"] or 0,
             attempt=attempt,
+            sha=item["sha256"] or "",
+            width=item["width"] or 0,
+            height=item["height"] or 0,
         )
 
     def write(self) -> None:
@@ -252,3 +264,12 @@ class _Session:
             {link.id: _Known(link.id, link.item_id, link.actor, link.number) for link in self._new}
         )
         self._new = []
+
+
+def _stands(wish: Wish, item: dict[str, Any]) -> bool:
+    """Whether the item is still as the person saw it, and what they take back is what it stands by."""
+    if (wish.version, wish.seen) != (item["version"], item["decision_id"]):
+        return False
+    if wish.sha and wish.sha != item["sha256"]:
+        return False
+    return wish.undoes is None or wish.undoes == item["decision_id"]

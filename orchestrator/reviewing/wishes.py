@@ -26,6 +26,7 @@ class Wish:
         item: which item.
         version: of the item, as it was seen.
         seen: the last decision on that version which the person saw, None before the first.
+        sha: SHA-256 of the picture that was on screen; empty where the sender shows none.
         verdict: approved, rejected or cleared (which takes a verdict back).
         reasons: names from the closed list of `reasons.toml`.
         again: with reasons: ask for a second attempt that takes them into account.
@@ -46,6 +47,19 @@ class Wish:
     pins: tuple[Mapping[str, Any], ...] = ()
     undoes: uuid.UUID | None = None
     milliseconds: int = 0
+    sha: str = ""
+
+    def __post_init__(self) -> None:
+        """Marks are kept as what the database gives back, or their hash would not fit: places to six digits."""
+        object.__setattr__(self, "pins", tuple(_plain(pin) for pin in self.pins))
+
+
+def _plain(pin: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mark with x, y and text alone; one that `check` will refuse is left as it is."""
+    x, y = pin.get("x"), pin.get("y")
+    if not all(isinstance(at, int | float) and 0 <= at <= 1 for at in (x, y)):
+        return pin
+    return {"x": round(float(x or 0), 6) + 0.0, "y": round(float(y or 0), 6) + 0.0, "text": pin.get("text", "")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +68,7 @@ class Answer:
 
     `outcome`: recorded; already (this id was recorded before); conflict (somebody decided, or the image
     changed, since it was seen: `decision`, `actor` and `verdict` are theirs); unknown (no such item).
+    `sha`, `width`, `height`: of the item's picture now, empty and 0 while it is being made.
     """
 
     id: uuid.UUID
@@ -65,6 +80,9 @@ class Answer:
     actor: str = ""
     number: int = 0
     attempt: str = ""
+    sha: str = ""
+    width: int = 0
+    height: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -78,6 +96,9 @@ class Answer:
             "actor": self.actor,
             "number": self.number,
             "attempt": self.attempt,
+            "sha": self.sha or None,
+            "w": self.width,
+            "h": self.height,
         }
 
 

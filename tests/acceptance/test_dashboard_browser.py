@@ -22,13 +22,16 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.seeding import Seeded, seed
+from core.registry import Registry
 from core.settings import Settings
 from dashboard import access
 from dashboard.office import Office
 from orchestrator.previews import Previews
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
-from orchestrator.reviewing.people import set_member
+from orchestrator.reviewing.decisions import decide
+from orchestrator.reviewing.people import Actor, Role, set_member
+from orchestrator.reviewing.wishes import Wish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -247,6 +250,80 @@ def test_a_second_browser_sees_the_conflict(
         ben.kill()
 
 
+def test_what_is_approved_is_the_picture_on_the_screen(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    drop = seeded("drop", 8)
+    page = review(context, server, campaign="drop")
+    item = drop.items[0]
+    show_another(database, item, drop.items[1])
+    page.keyboard.press("p")
+    saved(page)
+    assert "The image changed meanwhile" in page.locator(".said").inner_text()
+    assert not decisions(database)
+    assert drop.pictures[1] in page.locator(".card img").first.get_attribute("src")
+    page.keyboard.press("Home")
+    page.keyboard.press("p")
+    saved(page)
+    (row,) = rows(database, "select verdict, version, asset_sha256 from decision")
+    assert row == ("approved", 2, drop.pictures[1])
+
+
+def test_a_picture_that_others_decided_on_is_drawn_before_it_can_be_decided(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 8)
+    page = review(context, server, campaign="drop")
+    item = drop.items[0]
+    show_another(database, item, drop.items[1])
+    decide_first(database, registry, item, version=2)
+    first = page.locator(".card").first
+    assert eventually(lambda: "Approved" in first.inner_text())
+    assert drop.pictures[1] in first.locator("img").first.get_attribute("src")
+    page.keyboard.press("x")
+    saved(page)
+    last = rows(database, "select verdict, version, asset_sha256 from decision order by number")[-1]
+    assert last == ("rejected", 2, drop.pictures[1])
+
+
+def show_another(database: Database, item: int, other: int) -> None:
+    """What planning again does to an item whose brief changed: another job, which is done already."""
+    with database.begin() as connection:
+        connection.execute(
+            text("""
+            update item set job_id = (select job_id from item where id = :other), version = version + 1,
+                verdict = 'open', decision_id = null where id = :item
+            """),
+            {"item": item, "other": other},
+        )
+
+
+def test_an_undo_leaves_what_somebody_else_decided(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    overruled = decide_first(database, registry, drop.items[1])
+    page.keyboard.press("Control+a")
+    page.keyboard.press("x")
+    saved(page)
+    page.keyboard.press("z")
+    saved(page)
+    assert "1 image left as others decided" in page.locator(".said").inner_text()
+    stands = [row.verdict for row in rows(database, "select verdict from item order by id")]
+    assert stands == ["open", "approved", "open", "open", "open", "open"]
+    (last,) = rows(database, "select decision_id from item where id = :i", i=drop.items[1])
+    assert last.decision_id == overruled
+
+
+def decide_first(database: Database, registry: Registry, item: int, version: int = 1) -> uuid.UUID:
+    """Somebody else approves an item, not by way of the page."""
+    wish = Wish(id=uuid.uuid4(), item=item, version=version, seen=None, verdict="approved")
+    (answer,) = decide(database, registry, Actor("ben", Role.REVIEWER), "drop", [wish])
+    assert answer.outcome == "recorded"
+    return wish.id
+
+
 def test_others_see_who_is_looking_at_what(
     database: Database, settings: Settings, context: Any, seeded: Any, server: Server
 ) -> None:
@@ -344,6 +421,69 @@ def test_undo_after_many_at_once_restores_all(
     assert [row.verdict for row in rows(database, stands)] == ["rejected"] + ["open"] * 69
     assert len(decisions(database)) == 1 + 70 + 70 + 1 + 1
     assert len(drop.items) == 70
+
+
+def test_a_comment_on_many_at_once_is_sent_though_it_makes_a_large_request(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    drop = seeded("drop", 120)
+    page = review(context, server, campaign="drop")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("e")
+    page.get_by_text("Yes, all 120").click()
+    page.locator("textarea[aria-label=Comment]").fill("the strap is twisted " * 35)
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert [row.item_id for row in decisions(database)] == drop.items
+
+
+def test_a_closing_page_sends_what_has_room_and_the_next_visit_sends_the_rest(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    drop = seeded("drop", 60)
+    page = review(context, server, campaign="drop")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("e")
+    page.get_by_text("Yes, all 60").click()
+    page.locator("textarea[aria-label=Comment]").fill("the strap is twisted " * 120)
+    # Ordinary requests never leave: only what outlives the page does.
+    page.evaluate(
+        """() => {
+            const send = window.fetch;
+            window.fetch = (path, given) => given?.method === "POST" && !given.keepalive
+                ? Promise.reject(new TypeError("held")) : send(path, given);
+        }"""
+    )
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector('.saving[data-state="offline"]', timeout=15_000)
+    page.goto("about:blank")
+    assert eventually(lambda: decisions(database)), "sent while the page closed"
+    assert len(decisions(database)) < 60
+    saved(review(context, server, campaign="drop"))
+    assert [row.item_id for row in decisions(database)] == drop.items
+
+
+def test_one_decision_that_can_not_be_kept_costs_none_of_the_others(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    drop = seeded("drop", 24)
+    page = review(context, server, campaign="drop")
+    context.set_offline(True)
+    for _ in range(10):
+        page.keyboard.press("p")
+    page.keyboard.press("e")
+    page.keyboard.press("1")
+    comment = page.locator("textarea[aria-label=Comment]")
+    assert comment.get_attribute("maxlength") == "4000"
+    comment.evaluate("area => { area.removeAttribute('maxlength'); area.value = 'x'.repeat(4001); }")
+    page.keyboard.press("Control+Enter")
+    for _ in range(5):
+        page.keyboard.press("p")
+    page.wait_for_selector('.saving[data-unsent="16"]')
+    context.set_offline(False)
+    saved(page)
+    assert "comment can't be kept" in page.locator(".said").inner_text()
+    assert [row.item_id for row in decisions(database)] == drop.items[:10] + drop.items[11:16]
 
 
 def test_glossy_comes_back_beside_the_first_with_lower_guidance(

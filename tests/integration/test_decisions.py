@@ -125,6 +125,23 @@ def test_a_decision_about_an_older_image_is_a_conflict(database: Database, drop:
     assert say(ANA, wish(item))[0].outcome == "conflict"
 
 
+def test_a_decision_about_another_picture_is_a_conflict_that_tells_of_the_present_one(
+    database: Database, drop: Seeded, say: Decide
+) -> None:
+    item, now, other = drop.items[0], drop.pictures[0], drop.pictures[1]
+    (answer,) = say(ANA, wish(item, sha=other))
+    assert (answer.outcome, answer.verdict) == ("conflict", "open")
+    told = answer.as_dict()
+    assert (told["sha"], told["w"], told["h"]) == (now, 64, 64)
+    assert not rows(database, "select 1 from decision")
+    assert say(ANA, wish(item, sha=now))[0].outcome == "recorded"
+    asked = ask(drop.items[1], "glossy", sha=other)
+    (answer,) = say(ANA, asked)
+    assert (answer.version, answer.as_dict()["sha"]) == (2, None), "being made: there is no picture"
+    (answer,) = say(ANA, wish(drop.items[1], "cleared", seen=asked.id, undoes=asked.id, sha=other))
+    assert (answer.outcome, answer.sha, answer.width) == ("recorded", other, 64)
+
+
 def test_nothing_can_be_decided_about_an_item_of_another_campaign(
     database: Database, store: Storage, drop: Seeded, say: Decide
 ) -> None:
@@ -362,6 +379,17 @@ def test_an_attempt_that_was_decided_is_not_withdrawn(database: Database, drop: 
     say(BEN, wish(item, version=2))
     assert say(ANA, wish(item, "cleared", seen=asked.id, undoes=asked.id))[0].outcome == "conflict"
     assert verdict(database, item) == "approved"
+
+
+def test_an_undo_takes_back_only_the_decision_it_names(database: Database, drop: Seeded, say: Decide) -> None:
+    item = drop.items[0]
+    bens, anas = wish(item), wish(item, "rejected")
+    say(BEN, bens)
+    assert say(ANA, anas)[0].outcome == "conflict"
+    assert say(ANA, wish(item, "cleared", seen=bens.id, undoes=anas.id))[0].outcome == "conflict"
+    assert verdict(database, item) == "approved"
+    assert say(BEN, wish(item, "cleared", seen=bens.id, undoes=bens.id))[0].outcome == "recorded"
+    assert verdict(database, item) == "open"
 
 
 def test_a_paused_campaign_keeps_its_attempts_until_it_goes_on(
