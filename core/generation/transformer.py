@@ -9,6 +9,7 @@ D channels of a token, E T5's width, W model width, P channels of the pooled tex
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -38,9 +39,15 @@ class JointAttention:
 
     diffusers' processor for FLUX, but for the rotation: references of other proportions and equal token count
     share a batch.
+
+    Args:
+        watch: gets the queries and keys that are about to be multiplied, (B, N, H, K) each: for training.
     """
 
     _attention_backend = None
+
+    def __init__(self, watch: Callable[[Tensor, Tensor], None] | None = None) -> None:
+        self.watch = watch
 
     def __call__(
         self,
@@ -60,6 +67,8 @@ class JointAttention:
             v = torch.cat([text_v, v], dim=1)
         if image_rotary_emb is not None:
             q, k = image_rotary_emb(q), image_rotary_emb(k)
+        if self.watch is not None:
+            self.watch(q, k)
         mixed: Tensor = dispatch_attention_fn(q, k, v, attn_mask=attention_mask, backend=self._attention_backend)
         mixed_BNW = mixed.flatten(2, 3).to(q.dtype)
         if encoder_hidden_states is None:
@@ -107,6 +116,7 @@ class DreamOTransformer(FluxTransformer2DModel):  # type: ignore[misc]
         guidance_B: Tensor | None,
         rotation: Rotation,
         roles_BLW: Tensor | None,
+        mapping: torch.nn.Module | None = None,
     ) -> Tensor:
         """Predicts the velocity of the noisy tokens.
 
@@ -119,13 +129,18 @@ class DreamOTransformer(FluxTransformer2DModel):  # type: ignore[misc]
             guidance_B: as people give it (3.5), float32; None for bases without guidance embedding.
             rotation: of all tokens, text first.
             roles_BLW: added to the image tokens, or None.
+            mapping: the layer that references enter by; None: the noisy tokens' own, as published.
 
         Returns:
             (B, S, D): the noisy part alone.
         """
         noisy = noisy_BSD.shape[1]
-        image_BLD = noisy_BSD if references_BRD is None else torch.cat([noisy_BSD, references_BRD], dim=1)
-        image_BLW = self.x_embedder(image_BLD)
+        if references_BRD is None:
+            image_BLW = self.x_embedder(noisy_BSD)
+        elif mapping is None:
+            image_BLW = self.x_embedder(torch.cat([noisy_BSD, references_BRD], dim=1))
+        else:
+            image_BLW = torch.cat([self.x_embedder(noisy_BSD), mapping(references_BRD)], dim=1)
         if roles_BLW is not None:
             image_BLW = image_BLW + roles_BLW
         text_BTW = self.context_embedder(text_BTE)

@@ -1,0 +1,280 @@
+"""Batches of drawn samples: what batch number k shows is a function of k, whoever draws it and when.
+
+Drawing runs in processes of its own, ahead of the training; a batch that was drawn once is kept in a folder and
+read from there when it comes again.
+
+Shape suffixes: B batch, C channels of a latent, H and W rows and columns of latents, N references, S tokens of the
+target, T text tokens.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.generation.sequence import Grid
+from core.generation.text import PLACEHOLDERS, Tokenizers
+from core.training.autoencoder import PatchEncoder
+from core.training.masks import token_mask
+from core.training.recipes import Recipe, Shares, Sizes
+from core.training.world.samples import Canvas, Sample, draw_sample
+from core.training.world.truth import WORLDS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Ids for both encoders: `t5_BT` and `clip_BT`."""
+
+    t5_BT: Tensor
+    clip_BT: Tensor
+
+    def to(self, device: torch.device | str) -> Texts:
+        """On that device."""
+        return Texts(self.t5_BT.to(device), self.clip_BT.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples of one shape, as tensors.
+
+    Attributes:
+        task: of all of them.
+        target_BCHW: latents.
+        references: latents of each reference, (B, C, h, w); all samples have as many.
+        caption: with placeholders; `spoken`: all in words.
+        mask_BNS: the visible share of what each reference governs, on the target's tokens.
+        placeholder_BN: the position of each reference's placeholder among the text tokens; -1 where there is none.
+    """
+
+    task: str
+    target_BCHW: Tensor
+    references: tuple[Tensor, ...]
+    caption: Texts
+    spoken: Texts
+    mask_BNS: Tensor
+    placeholder_BN: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """On that device."""
+        return Batch(
+            self.task,
+            self.target_BCHW.to(device),
+            tuple(latent.to(device) for latent in self.references),
+            self.caption.to(device),
+            self.spoken.to(device),
+            self.mask_BNS.to(device),
+            self.placeholder_BN.to(device),
+        )
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.target_BCHW.shape[2] // 2, self.target_BCHW.shape[3] // 2)
+
+    @property
+    def reference_grids(self) -> tuple[Grid, ...]:
+        return tuple(Grid(latent.shape[2] // 2, latent.shape[3] // 2) for latent in self.references)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a process needs to draw the batches of one stage.
+
+    Attributes:
+        shares: of tasks; a batch has one.
+        pool: how many different batches there are, over all tasks by their shares.
+        base: the folder with the tokenizers.
+        encoder: pixels to latents.
+        kept: the folder of drawn batches; None: they are drawn each time.
+        tokenizers: read in the process that draws.
+    """
+
+    world: str
+    shares: Shares
+    canvases: Sizes
+    references: Sizes
+    batch: int
+    pool: int
+    seed: int
+    base: Path
+    text_length: int
+    encoder: PatchEncoder
+    kept: Path | None = None
+    split: str = "train"
+    tokenizers: list[Tokenizers] = field(default_factory=list, compare=False, repr=False)
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, shares: Shares, base: Path, length: int, encoder: PatchEncoder, kept: Path
+    ) -> Drawing:
+        """For one stage of a recipe; stages with the same tasks share what is kept."""
+        decides = [recipe.world, recipe.canvases, recipe.references, recipe.batch, recipe.seed, length, DRAWING]
+        decides.append(float(encoder.weight_CF.double().sum()))
+        return cls(
+            recipe.world,
+            shares,
+            recipe.canvases,
+            recipe.references,
+            recipe.batch,
+            recipe.pool,
+            recipe.seed,
+            base,
+            length,
+            encoder,
+            kept / sha256(repr(decides).encode()).hexdigest()[:16],
+        )
+
+    def __len__(self) -> int:
+        return 2**40
+
+    def __getitem__(self, turn: int) -> Batch:
+        """The batch of a turn: its task by share, then one of that task's part of the pool."""
+        chance = random.Random(f"{self.seed} turn {turn}")
+        task = pick(self.shares, chance)
+        total = sum(share for _, share in self.shares)
+        there = max(1, round(self.pool * dict(self.shares)[task] / total))
+        number = chance.randrange(there)
+        if self.kept is None:
+            return self.draw(task, number)
+        path = self.kept / task / f"{number}.pt"
+        if path.is_file():
+            return unfrozen(torch.load(path, weights_only=True))
+        batch = self.draw(task, number)
+        keep(frozen(batch), path)
+        return batch
+
+    def draw(self, task: str, number: int) -> Batch:
+        """A task's batch by its number: one canvas, references of one size."""
+        chance = random.Random(f"{self.seed} {self.split} {task} {number}")
+        canvas, reference = Canvas(*pick(self.canvases, chance)), Canvas(*pick(self.references, chance))
+        world, first = WORLDS[self.world], number * self.batch
+        return self.tensors(
+            [draw_sample(world, task, first + k, canvas, reference, self.split) for k in range(self.batch)]
+        )
+
+    def tensors(self, samples: Sequence[Sample]) -> Batch:
+        """Samples of one shape, encoded."""
+        if not self.tokenizers:
+            self.tokenizers.append(Tokenizers.read(self.base, self.text_length))
+        told = self.tokenizers[0]
+        latent_BCHW = self.encoder(pixels([sample.target for sample in samples]))
+        count = len(samples[0].references)
+        grid = Grid(latent_BCHW.shape[2] // 2, latent_BCHW.shape[3] // 2)
+        captions = texts([sample.caption for sample in samples], told)
+        mask_BNS = torch.zeros(len(samples), count, grid.tokens)
+        for row, sample in enumerate(samples):
+            for column, mask in enumerate(sample.masks[:count]):
+                mask_BNS[row, column] = token_mask(mask, grid)
+        return Batch(
+            task=samples[0].task,
+            target_BCHW=latent_BCHW,
+            references=tuple(
+                self.encoder(pixels([sample.references[k].picture for sample in samples])) for k in range(count)
+            ),
+            caption=captions,
+            spoken=texts([sample.spoken for sample in samples], told),
+            mask_BNS=mask_BNS,
+            placeholder_BN=placeholder_positions(captions.t5_BT, count, told),
+        )
+
+
+DRAWING = 1
+"""Grows whenever the same numbers would draw other batches: kept ones are not used again."""
+
+
+def pick(shares: Sequence[tuple[Value, float]], chance: random.Random) -> Value:
+    """One of the values, by their shares."""
+    return chance.choices([value for value, _ in shares], [share for _, share in shares])[0]
+
+
+def pixels(pictures: Sequence[Picture]) -> Tensor:
+    """RGB pictures of one size → (B, 3, H, W), -1 to 1."""
+    levels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    return torch.from_numpy(levels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def texts(prompts: Sequence[str], tokenizers: Tokenizers) -> Texts:
+    pairs = [tokenizers.ids(prompt) for prompt in prompts]
+    return Texts(torch.cat([t5 for _, t5 in pairs]), torch.cat([clip for clip, _ in pairs]))
+
+
+def placeholder_positions(t5_BT: Tensor, count: int, tokenizers: Tokenizers) -> Tensor:
+    """Where `[ref#1]` … stand in each prompt, (B, count); -1 where one is missing."""
+    ids = tokenizers.t5.convert_tokens_to_ids(list(PLACEHOLDERS[:count]))
+    found = torch.full((len(t5_BT), count), -1)
+    for column, number in enumerate(ids):
+        hit_BT = t5_BT == number
+        found[:, column] = torch.where(hit_BT.any(1), hit_BT.int().argmax(1), -1)
+    return found
+
+
+def frozen(batch: Batch) -> dict[str, Any]:
+    """As few bytes: latents and masks in half precision, ids in 16 bits."""
+    return {
+        "task": batch.task,
+        "target": batch.target_BCHW.half(),
+        "references": [latent.half() for latent in batch.references],
+        "caption": [part.short() for part in (batch.caption.t5_BT, batch.caption.clip_BT)],
+        "spoken": [part.short() for part in (batch.spoken.t5_BT, batch.spoken.clip_BT)],
+        "mask": batch.mask_BNS.half(),
+        "placeholder": batch.placeholder_BN.short(),
+    }
+
+
+def unfrozen(told: dict[str, Any]) -> Batch:
+    return Batch(
+        task=told["task"],
+        target_BCHW=told["target"].float(),
+        references=tuple(latent.float() for latent in told["references"]),
+        caption=Texts(*(part.long() for part in told["caption"])),
+        spoken=Texts(*(part.long() for part in told["spoken"])),
+        mask_BNS=told["mask"].float(),
+        placeholder_BN=told["placeholder"].long(),
+    )
+
+
+def keep(told: dict[str, Any], path: Path) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        torch.save(told, file)
+    Path(file.name).replace(path)
+
+
+def stream(drawing: Drawing, first: int, drawers: int, stride: int = 1) -> Iterator[Batch]:
+    """Batches `first`, `first + stride`, … for ever, in this order, drawn ahead by so many processes (0: here)."""
+    from torch.utils.data import DataLoader
+
+    if drawers == 0:
+        while True:
+            yield drawing[first]
+            first += stride
+    loader: DataLoader[Batch] = DataLoader(
+        drawing,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=range(first, 2**40, stride),
+        num_workers=drawers,
+        prefetch_factor=4,
+        multiprocessing_context="forkserver",
+        worker_init_fn=one_thread,
+    )
+    yield from loader
+
+
+def one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+    os.nice(5)

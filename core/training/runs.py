@@ -1,0 +1,199 @@
+"""A run from nothing to a model: base, its decoder, DreamO's stages. Every part can be resumed.
+
+A run's folder holds `recipe.json`, `base/` (diffusers' layout), `decoder/`, a folder for each stage (journal and
+checkpoints), `adapter/dreamo.safetensors`, and `drawn/`, the kept batches, which may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import BadInput
+from core.training.adapter import Adapter, adapter_tensors, load_adapter, save_adapter
+from core.training.autoencoder import PatchEncoder, train_decoder
+from core.training.base import Base, build_base, read_base, save_base
+from core.training.checkpoints import clear_checkpoints
+from core.training.drawing import Drawing, pixels, stream
+from core.training.loop import Length, Loop, Progress, empty_texts
+from core.training.recipes import GivenBase, NewBase, Recipe, Stage
+from core.training.trainee import Trainee
+from core.training.world.captions import caption_words
+from core.training.world.samples import Canvas, draw_sample
+from core.training.world.truth import WORLDS
+
+log = logging.getLogger("dreamline")
+
+Shown = Callable[[Progress, Length, dict[str, float]], None]
+
+DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
+CROP = 64
+"""Pixels a side of what the decoder learns from."""
+
+
+def silent(progress: Progress, length: Length, figures: dict[str, float]) -> None:
+    """Shows nothing."""
+
+
+@dataclass
+class Run:
+    """One recipe in one folder. `train` goes on wherever it stopped."""
+
+    recipe: Recipe
+    folder: Path
+    shown: Shown = silent
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, told = self.folder / "recipe.json", plain(self.recipe)
+        if not path.exists():
+            path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        elif json.loads(path.read_text(encoding="utf-8")) != told:
+            raise BadInput.at(
+                str(path), "is of another recipe", "Give an empty folder, or the recipe it began with"
+            )
+
+    @property
+    def base_folder(self) -> Path:
+        return Path(self.recipe.base.folder) if isinstance(self.recipe.base, GivenBase) else self.folder / "base"
+
+    @property
+    def adapter_file(self) -> Path:
+        return self.folder / "adapter" / "dreamo.safetensors"
+
+    @property
+    def text_length(self) -> int:
+        return 512 if isinstance(self.recipe.base, GivenBase) else self.recipe.base.text.length
+
+    def train(self) -> None:
+        """Every stage that is not finished, in order."""
+        for stage in self.recipe.stages:
+            if not self.finished(stage):
+                self.train_stage(stage)
+
+    def finished(self, stage: Stage) -> bool:
+        return (self.folder / stage.name / "finished").exists()
+
+    def train_stage(self, stage: Stage) -> None:
+        """One stage, from its newest checkpoint or from what the stage before left."""
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+
+        accelerator = Accelerator(
+            cpu=self.device == "cpu",
+            mixed_precision="bf16" if self.recipe.precision == "bfloat16" else "no",
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        torch.manual_seed(self.recipe.seed)
+        with accelerator.main_process_first():
+            base, adapter = self.parts(stage)
+        encoder = PatchEncoder.read(base.vae)
+        if encoder is None:
+            raise BadInput.at(
+                f"base {self.base_folder}", "has an encoder that is not linear", "See docs/training.md"
+            )
+        drawing = Drawing.of(
+            self.recipe, stage.tasks, self.base_folder, self.text_length, encoder, self.folder / "drawn"
+        )
+        empty = empty_texts(base.tokenizers).to(accelerator.device)
+        trainee = Trainee(base, adapter, empty, self.recipe.guidance).to(accelerator.device)
+        loop = Loop(
+            self.recipe,
+            stage,
+            trainee,
+            self.folder / stage.name,
+            lambda first, stride: stream(drawing, first, self.recipe.drawers, stride),
+            accelerator,
+            self.shown,
+        )
+        loop.run()
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            self.finish(stage, base, adapter)
+        accelerator.wait_for_everyone()
+
+    def parts(self, stage: Stage) -> tuple[Base, Adapter | None]:
+        """What a stage begins with."""
+        if stage.trains == "base":
+            return self.new_base(), None
+        base = read_base(self.base_folder, self.text_length)
+        width = base.t5.get_input_embeddings().weight.shape[1]
+        adapter = Adapter(
+            base.transformer,
+            width,
+            self.recipe.rank,
+            shared_mapping=self.recipe.shared_mapping,
+            seed=self.recipe.seed,
+        )
+        if self.adapter_file.exists():
+            from safetensors.torch import load_file
+
+            load_adapter(base.transformer, adapter, load_file(self.adapter_file))
+        return base, adapter
+
+    def new_base(self) -> Base:
+        """The base that is about to be trained: its encoder follows from the world, its weights from the seed."""
+        if not isinstance(self.recipe.base, NewBase):
+            raise BadInput.at(f"recipe {self.recipe.name}", "trains a base that it was given", "Name a NewBase")
+        if (self.base_folder / "transformer").is_dir():
+            return read_base(self.base_folder, self.text_length)
+        torch.manual_seed(self.recipe.seed)
+        words = caption_words(WORLDS[self.recipe.world])
+        return build_base(self.recipe.base, words, self.pictures(0, 200), self.base_folder)
+
+    def finish(self, stage: Stage, base: Base, adapter: Adapter | None) -> None:
+        """Writes what the stage has learnt, then forgets its checkpoints."""
+        base.transformer.cpu()
+        if stage.trains == "base":
+            save_base(base, self.base_folder)
+        else:
+            assert adapter is not None
+            save_adapter(adapter_tensors(base.transformer, adapter.cpu()), self.adapter_file, torch.float32)
+        (self.folder / stage.name / "finished").touch()
+        clear_checkpoints(self.folder / stage.name / "checkpoints")
+
+    def train_decoder(self, said: Callable[[int, float], None] = lambda step, loss: None) -> None:
+        """Trains the decoder on, from where it is, and writes the autoencoder."""
+        assert isinstance(self.recipe.base, NewBase)
+        base = read_base(self.base_folder, self.text_length)
+        train_decoder(base.vae, self.crops(), steps=self.recipe.base.decoder_steps, said=said)
+        base.vae.save_pretrained(self.base_folder / "vae", safe_serialization=True)
+
+    def crops(self) -> Iterator[Tensor]:
+        """Batches of squares out of targets and references, (32, 3, 64, 64)."""
+        number = 0
+        while True:
+            picture_B3HW = self.pictures(10_000 + number, 16)
+            chance = Random(number)
+            crops = []
+            for _ in range(32):
+                picture_3HW = picture_B3HW[chance.randrange(len(picture_B3HW))]
+                top, left = (8 * chance.randrange((side - CROP) // 8 + 1) for side in picture_3HW.shape[1:])
+                crops.append(picture_3HW[:, top : top + CROP, left : left + CROP])
+            yield torch.stack(crops)
+            number += 16
+
+    def pictures(self, first: int, count: int) -> Tensor:
+        """Targets and references drawn from that number on, (count, 3, 128, 128)."""
+        world, square = WORLDS[self.recipe.world], Canvas(128, 128)
+        drawn = []
+        for number in range(first, first + count):
+            task = DECODER_TASKS[number % len(DECODER_TASKS)]
+            sample = draw_sample(world, task, 2**31 + number, square, square)
+            shown = [sample.target, *(reference.picture for reference in sample.references)]
+            drawn.append(shown[(number // len(DECODER_TASKS)) % len(shown)])
+        return pixels(drawn)
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """As JSON would give it back."""
+    told: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return told
