@@ -55,7 +55,7 @@ def build_base(plan: NewBase, words: Sequence[str], picture_B3HW: Tensor, folder
 def build_transformer(plan: NewBase) -> DreamOTransformer:
     """An untrained FLUX of this shape, whose blocks change nothing yet: gates and head start at 0."""
     shape = plan.transformer
-    transformer = DreamOTransformer(
+    transformer: DreamOTransformer = DreamOTransformer(
         patch_size=1,
         in_channels=4 * plan.autoencoder.latent,
         num_layers=shape.double,

@@ -37,7 +37,7 @@ def diffusion_loss(velocity_BSD: Tensor, target_BSD: Tensor, weight_BS: Tensor |
 
 
 def response(query_BRHK: Tensor, key_BSHK: Tensor) -> Tensor:
-    """M of arXiv 2504.16915, section 3.3: Q_ref K_img^T / sqrt(d), the mean over heads and reference tokens, (B, S).
+    """M of arXiv 2504.16915, section 3.3: Q_ref K_img^T / sqrt(d), over heads and reference tokens, (B, S).
 
     The mean of the products is the product of the mean query, so that no map of R x S is ever made: R K + S K
     multiplications a head instead of R S K.
@@ -45,7 +45,7 @@ def response(query_BRHK: Tensor, key_BSHK: Tensor) -> Tensor:
     mean_BHK = query_BRHK.float().mean(1)
     heads, channels = mean_BHK.shape[1:]
     total_BS: Tensor = torch.einsum("bhk,bshk->bs", mean_BHK, key_BSHK.float())
-    return total_BS / (heads * channels**0.5)
+    return total_BS.div(heads * channels**0.5)
 
 
 def routing_p(response_BS: Tensor, mask_BS: Tensor) -> Tensor:
