@@ -222,7 +222,7 @@ def train_decoder(
         optimiser.step()
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
-        said(step, float(loss))
+        said(step, float(loss.detach()))
     return vae
 
 

@@ -87,6 +87,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.length = Length.of(self.recipe, self.stage)
+        self.usual: float | None = None
         self.parameters: dict[str, nn.Parameter] = trainable(self.trainee, self.stage)
         self.module = self.accelerator.prepare_model(self.trainee)
         self.optimisers = optimisers(self.parameters, self.stage)
@@ -137,7 +138,7 @@ class Loop:
         while self.progress.share(self.length) < 1:
             figures = self.step([next(stream).to(self.device) for _ in range(self.recipe.together)])
             now = time.monotonic()
-            self.progress.seconds += now - before
+            self._count(now - before)
             before = now
             if not math.isfinite(figures["loss"]):
                 self._throw_back(good)
@@ -154,6 +155,13 @@ class Loop:
         self.keep()
         exchange(self.parameters, self.average)
         return self.progress
+
+    def _count(self, seconds: float) -> None:
+        """Adds a step's time; one that took ten times as long as usual met a sleeping machine."""
+        if self.usual is not None and seconds > 10 * self.usual:
+            seconds = self.usual
+        self.usual = seconds if self.usual is None else 0.9 * self.usual + 0.1 * seconds
+        self.progress.seconds += seconds
 
     def step(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One step over some batches; gives the mean of each loss, the gradient's norm and the rate's factor."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "plugins": "List plugins with their kinds and hooks; new, check.",
     "run": "Plan a campaign file, make its images and wait for them.",
     "schema": "Print the JSON schema of campaign files, for editors.",
+    "train": "Train a model of your own: run, resume, report, eval, export.",
     "worker": "Work on planned images until told to stop.",
 }
 

@@ -1,0 +1,202 @@
+"""A stage's loop: the same losses after a kill, the way back from a divergence, averages, rates."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.errors import BadInput
+from core.training.checkpoints import newest_checkpoint, save_checkpoint
+from core.training.loop import Length, Loop, Progress
+from core.training.muon import orthogonal
+from core.training.optimising import Average, rate_factor
+from core.training.recipes import RECIPES, Recipe, Stage
+from core.training.runs import Run
+from core.training.trainee import Chances
+
+
+def short(recipe: Recipe, steps: int, stages: int = 1) -> Recipe:
+    """The first stages, so many steps each."""
+    kept = tuple(replace(stage, share=1.0 / stages) for stage in recipe.stages[:stages])
+    return replace(recipe, steps=steps * stages, stages=kept)
+
+
+def journal(folder: Path, stage: str) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / stage / "journal.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.loop.SAID_EVERY", 1)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_losses_after_a_resume_are_those_of_a_run_that_was_not_stopped(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = short(recipe, 6)
+    Run(whole, tmp_path / "whole").train()
+
+    class Stopped(Exception):
+        pass
+
+    step = Loop.step
+
+    def stopping(self: Loop, batches: object) -> dict[str, float]:
+        if self.progress.step == 3:
+            self.keep()
+            raise Stopped
+        return step(self, batches)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "step", stopping)
+        with pytest.raises(Stopped):
+            Run(whole, tmp_path / "stopped").train()
+    Run(whole, tmp_path / "stopped").train()
+    first, second = journal(tmp_path / "whole", "base"), journal(tmp_path / "stopped", "base")
+    assert [line["step"] for line in second] == [1, 2, 3, 4, 5, 6]
+    assert [line["loss"] for line in second] == [line["loss"] for line in first]
+
+
+def test_a_run_that_was_killed_goes_on(tmp_path: Path, recipe: Recipe) -> None:
+    script = (
+        "import sys, torch\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from core.training.recipes import nano\n"
+        "from core.training.runs import Run\n"
+        "torch.set_num_threads(1)\n"
+        "import core.training.loop as loop\n"
+        "loop.SAID_EVERY = 1\n"
+        "one = nano()\n"
+        "one = replace(one, drawers=0, steps=60, checkpoint_minutes=0.0,"
+        " stages=(replace(one.stages[0], share=1.0),))\n"
+        "Run(one, Path(sys.argv[1])).train()\n"
+    )
+    folder = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", script, str(folder)])
+    deadline = time.monotonic() + 120
+    while len(list((folder / "base" / "checkpoints").glob("step-*.pt"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    reached = newest_checkpoint(folder / "base" / "checkpoints")
+    assert reached is not None
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, timeout=200)
+    steps = [line["step"] for line in journal(folder, "base")]
+    assert steps[-1] == 60
+    assert steps.count(reached["progress"]["step"] + 1) >= 1
+    assert (folder / "base" / "finished").exists()
+
+
+@pytest.mark.usefixtures("every_step")
+def test_a_loss_that_is_no_number_goes_back_with_half_the_rate(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, broken = Loop.step, []
+
+    def breaking(self: Loop, batches: object) -> dict[str, float]:
+        figures = step(self, batches)  # type: ignore[arg-type]
+        if self.progress.step == 4 and not broken:
+            broken.append(1)
+            figures["loss"] = math.nan
+        return figures
+
+    monkeypatch.setattr(Loop, "step", breaking)
+    Run(replace(short(recipe, 6), checkpoint_minutes=0.0), tmp_path / "run").train()
+    lines = journal(tmp_path / "run", "base")
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    before, after = lines[2], lines[3]
+    assert after["rate"] < 0.6 * before["rate"]
+
+
+@pytest.mark.usefixtures("every_step")
+def test_all_stages_follow_one_another_and_routing_is_in_all_but_the_last(tmp_path: Path, recipe: Recipe) -> None:
+    seen = []
+    one = short(recipe, 3, stages=4)
+    Run(one, tmp_path, lambda progress, length, figures: seen.append((progress.step, dict(figures)))).train()
+    assert "route P" in journal(tmp_path, "warm-up")[-1] or "route P" in journal(tmp_path, "warm-up")[0]
+    assert not any("route P" in line for line in journal(tmp_path, "quality"))
+    assert (tmp_path / "adapter" / "dreamo.safetensors").exists()
+    assert (tmp_path / "base" / "transformer" / "config.json").exists()
+    assert len(seen) == 12
+    Run(one, tmp_path).train()
+    assert len(journal(tmp_path, "quality")) == 3
+
+
+def test_a_folder_of_another_recipe_is_refused(tmp_path: Path, recipe: Recipe) -> None:
+    Run(recipe, tmp_path)
+    with pytest.raises(BadInput, match="another recipe"):
+        Run(replace(recipe, seed=7), tmp_path)
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    save_checkpoint({"progress": {"step": 1}}, tmp_path, 1)
+    path = save_checkpoint({"progress": {"step": 2}}, tmp_path, 2)
+    path.write_bytes(path.read_bytes()[:50])
+    state = newest_checkpoint(tmp_path)
+    assert state is not None
+    assert state["progress"]["step"] == 1
+    save_checkpoint({"progress": {"step": 3}}, tmp_path, 3)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_rate_rises_holds_and_falls() -> None:
+    stage = Stage("s", "base", 1.0, (("text", 1.0),), 1.0, warm_up=10, decay=0.25)
+    assert rate_factor(0, 0.0, stage) == pytest.approx(0.1)
+    assert rate_factor(50, 0.5, stage) == 1
+    assert rate_factor(50, 0.875, stage) == pytest.approx(0.5)
+    assert rate_factor(50, 1.0, stage) == 0
+    assert rate_factor(0, 0.875, stage) == pytest.approx(0.05)
+
+
+def test_time_on_a_sleeping_machine_does_not_count(tmp_path: Path) -> None:
+    loop = Loop.__new__(Loop)
+    loop.progress, loop.usual = Progress(), None
+    for seconds in (1.0, 1.0, 300.0, 1.0):
+        loop._count(seconds)
+    assert loop.progress.seconds == pytest.approx(4.0)
+
+
+def test_length_is_a_share_of_steps_or_of_minutes() -> None:
+    recipe = RECIPES["nano"]()
+    assert Length.of(replace(recipe, steps=100), replace(recipe.stages[0], share=0.3)).steps == 30
+    timed = Length.of(replace(recipe, steps=None, minutes=10.0), replace(recipe.stages[0], share=0.3))
+    assert timed.seconds == pytest.approx(180)
+    assert Progress(seconds=90).share(timed) == pytest.approx(0.5)
+
+
+def test_the_average_follows_slowly_once_it_is_old() -> None:
+    parameters = {"a": torch.zeros(3)}
+    average = Average(parameters, 0.9)
+    parameters["a"] += 1
+    average.update(parameters)
+    early = float(average.values["a"][0])
+    for _ in range(50):
+        average.update(parameters)
+    assert 0.5 < early < 1
+    assert float(average.values["a"][0]) == pytest.approx(1, abs=1e-3)
+
+
+def test_what_is_left_to_chance_follows_from_seed_and_step() -> None:
+    assert torch.equal(Chances.of(1, 2).times(5), Chances.of(1, 2).times(5))
+    assert not torch.equal(Chances.of(1, 2).times(5), Chances.of(1, 3).times(5))
+    assert not torch.equal(Chances.of(1, 2).times(5), Chances.of(1, 2, part=1).times(5))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8)])
+def test_muons_matrices_come_out_nearly_orthogonal(shape: tuple[int, ...]) -> None:
+    turned = orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    values = torch.linalg.svdvals(turned)
+    assert values.min() > 0.5
+    assert values.max() < 1.3
