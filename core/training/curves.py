@@ -54,7 +54,7 @@ class Axes:
         return left + share_x * (right - left), bottom - share_y * (bottom - top)
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
+def ticks(low: float, high: float, about: int = 8) -> list[float]:
     """Round numbers within [low, high]: multiples of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
@@ -158,7 +158,7 @@ def _draw_axes(draw: ImageDraw.ImageDraw, plot: Plot, axes: Axes) -> None:
         draw.line((x, bottom, x, bottom + gap), fill=INK, width=SCALE)
         draw.text((x, bottom + 2 * gap), label(value), fill=INK, font=small, anchor="mt")
     draw.line((left, top, left, bottom, right, bottom), fill=INK, width=SCALE)
-    draw.text((left, top - 2 * gap), plot.title, fill=INK, font=_font(14), anchor="lb")
+    draw.text((left, top - 2 * gap), plot.title, fill=INK, font=_font(14), anchor="ls")
     draw.text((right, bottom + 5 * gap), plot.across, fill=INK, font=small, anchor="rt")
 
 

@@ -54,7 +54,7 @@ class Batch:
 
     Attributes:
         task: of all of them.
-        target_BCHW: latents.
+        target_BCHW: latents; pixels (3 channels, -1 to 1) where the base's encoder has yet to run.
         references: latents of each reference, (B, C, h, w); all samples have as many.
         caption: with placeholders; `spoken`: all in words.
         mask_BNS: the visible share of what each reference governs, on the target's tokens.
@@ -98,7 +98,7 @@ class Drawing:
         shares: of tasks; a batch has one.
         pool: how many different batches there are, over all tasks by their shares.
         base: the folder with the tokenizers.
-        encoder: pixels to latents.
+        encoder: pixels to latents; None: the trainer encodes.
         kept: the folder of drawn batches; None: they are drawn each time.
         tokenizers: read in the process that draws.
     """
@@ -112,18 +112,18 @@ class Drawing:
     seed: int
     base: Path
     text_length: int
-    encoder: PatchEncoder
+    encoder: PatchEncoder | None
     kept: Path | None = None
     split: str = "train"
     tokenizers: list[Tokenizers] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def of(
-        cls, recipe: Recipe, shares: Shares, base: Path, length: int, encoder: PatchEncoder, kept: Path
+        cls, recipe: Recipe, shares: Shares, base: Path, length: int, encoder: PatchEncoder | None, kept: Path
     ) -> Drawing:
         """For one stage of a recipe; stages with the same tasks share what is kept."""
         decides = [recipe.world, recipe.canvases, recipe.references, recipe.batch, recipe.seed, length, DRAWING]
-        decides.append(float(encoder.weight_CF.double().sum()))
+        decides.append(float(encoder.weight_CF.double().sum()) if encoder else "pixels")
         return cls(
             recipe.world,
             shares,
@@ -171,9 +171,10 @@ class Drawing:
         if not self.tokenizers:
             self.tokenizers.append(Tokenizers.read(self.base, self.text_length))
         told = self.tokenizers[0]
-        latent_BCHW = self.encoder(pixels([sample.target for sample in samples]))
+        encode = self.encoder or (lambda picture_B3HW: picture_B3HW)
+        target_BCHW = encode(pixels([sample.target for sample in samples]))
         count = len(samples[0].references)
-        grid = Grid(latent_BCHW.shape[2] // 2, latent_BCHW.shape[3] // 2)
+        grid = Grid.of_pixels(*samples[0].target.size)
         captions = texts([sample.caption for sample in samples], told)
         mask_BNS = torch.zeros(len(samples), count, grid.tokens)
         for row, sample in enumerate(samples):
@@ -181,9 +182,9 @@ class Drawing:
                 mask_BNS[row, column] = token_mask(mask, grid)
         return Batch(
             task=samples[0].task,
-            target_BCHW=latent_BCHW,
+            target_BCHW=target_BCHW,
             references=tuple(
-                self.encoder(pixels([sample.references[k].picture for sample in samples])) for k in range(count)
+                encode(pixels([sample.references[k].picture for sample in samples])) for k in range(count)
             ),
             caption=captions,
             spoken=texts([sample.spoken for sample in samples], told),

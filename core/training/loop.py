@@ -160,6 +160,8 @@ class Loop:
         """Adds a step's time; one that took ten times as long as usual met a sleeping machine."""
         if self.usual is not None and seconds > 10 * self.usual:
             seconds = self.usual
+        if self.accelerator.num_processes > 1:
+            seconds = float(self.accelerator.reduce(torch.tensor(seconds, device=self.device), "mean"))
         self.usual = seconds if self.usual is None else 0.9 * self.usual + 0.1 * seconds
         self.progress.seconds += seconds
 
@@ -182,7 +184,7 @@ class Loop:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip)
         figures = {name: float(torch.stack(parts).mean()) for name, parts in sums.items()}
         figures |= {"norm": float(norm), "rate": factor}
-        if math.isfinite(figures["norm"]) and math.isfinite(figures["loss"]):
+        if math.isfinite(figures["norm"]):
             for optimiser in self.optimisers:
                 optimiser.step()
             self.average.update(self.parameters)

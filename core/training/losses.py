@@ -9,12 +9,30 @@ placeholder words, H heads, K channels of a head, D channels of a token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from core.generation.sequence import Grid
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def without_autocast(formula: Callable[Given, Found]) -> Callable[Given, Found]:
+    """Inside autocast, products of float32 tensors would be made in bfloat16."""
+
+    @wraps(formula)
+    def computed(*args: Given.args, **named: Given.kwargs) -> Found:
+        kind = next(value.device.type for value in args if isinstance(value, Tensor))
+        with torch.autocast(kind, enabled=False):
+            return formula(*args, **named)
+
+    return computed
 
 
 def mix(target: Tensor, noise: Tensor, time_B: Tensor) -> Tensor:
@@ -36,6 +54,7 @@ def diffusion_loss(velocity_BSD: Tensor, target_BSD: Tensor, weight_BS: Tensor |
     return (error_BS * weight_BS).sum() / weight_BS.sum()
 
 
+@without_autocast
 def response(query_BRHK: Tensor, key_BSHK: Tensor) -> Tensor:
     """M of arXiv 2504.16915, section 3.3: Q_ref K_img^T / sqrt(d), over heads and reference tokens, (B, S).
 
@@ -63,6 +82,7 @@ def routing_s(response_BS: Tensor, mask_BS: Tensor) -> Tensor:
     return -(goal_BS * response_BS.log_softmax(-1)).sum(-1)
 
 
+@without_autocast
 def routing_r(query_BSHK: Tensor, key_BQHK: Tensor, spans: Sequence[slice], mask_BNS: Tensor) -> Tensor:
     """Of each image token's attention on the references, the share of the one it belongs to: cross-entropy, (B,).
 
@@ -71,12 +91,14 @@ def routing_r(query_BSHK: Tensor, key_BQHK: Tensor, spans: Sequence[slice], mask
     scores_BHSQ = (
         torch.einsum("bshk,bqhk->bhsq", query_BSHK.float(), key_BQHK.float()) / query_BSHK.shape[-1] ** 0.5
     )
-    mass_BHSQ = scores_BHSQ.softmax(-1)
-    share_BNS = torch.stack([mass_BHSQ[..., span].sum(-1).mean(1) for span in spans], dim=1)
-    surprise_BNS = -share_BNS.clamp(min=1e-6).log()
+    log_mass_BHSQ = scores_BHSQ.log_softmax(-1)
+    heads = log_mass_BHSQ.shape[1]
+    shares = [log_mass_BHSQ[..., span].logsumexp((1, 3)) - math.log(heads) for span in spans]
+    surprise_BNS = -torch.stack(shares, dim=1)
     return (mask_BNS * surprise_BNS).sum((1, 2)) / mask_BNS.sum((1, 2)).clamp(min=1e-6)
 
 
+@without_autocast
 def placeholder_loss(query_BNHK: Tensor, key_BPHK: Tensor) -> Tensor:
     """L_holder: squared error between which placeholder a reference attends to and its own, (B,).
 

@@ -15,9 +15,9 @@ REPORT, PICTURE = "report.md", "losses.png"
 MEANINGS = {
     "loss": "what is minimised",
     "diffusion": "velocity against noise minus target",
-    "P": "routing, as printed",
-    "S": "routing, softmax over the image",
-    "R": "routing, share of the owner",
+    "route P": "routing, as printed",
+    "route S": "routing, softmax over the image",
+    "route R": "routing, share of the owner",
     "placeholder": "placeholders look at their references",
     "norm": "length of the gradient",
     "rate": "factor on the learning rates",

@@ -96,7 +96,7 @@ class Run:
         with accelerator.main_process_first():
             base, adapter = self.parts(stage)
         encoder = PatchEncoder.read(base.vae)
-        if encoder is None:
+        if encoder is None and stage.trains == "base":
             raise BadInput.at(
                 f"base {self.base_folder}", "has an encoder that is not linear", "See docs/training.md"
             )

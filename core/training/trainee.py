@@ -10,7 +10,7 @@ token, C channels of a latent, E T5's width, W model width, H heads, K channels 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,7 +61,7 @@ class Trainee(nn.Module):
     def __init__(self, base: Base, adapter: Adapter | None, empty: Texts, guidance: float | None = None) -> None:
         super().__init__()
         self.transformer = base.transformer
-        self.t5, self.clip = base.t5, base.clip
+        self.t5, self.clip, self.vae = base.t5, base.clip, base.vae
         self.adapter = adapter
         self.empty = empty
         self.guidance = guidance
@@ -69,6 +69,7 @@ class Trainee(nn.Module):
 
     def forward(self, batch: Batch, stage: Stage, chances: Chances) -> dict[str, Tensor]:
         """Losses by name; `loss` is what is minimised."""
+        batch = self.encoded(batch)
         if stage.trains == "base":
             return self.base_losses(batch, stage, chances)
         if stage.keep_tokens is not None:
@@ -93,7 +94,9 @@ class Trainee(nn.Module):
                 ids_N3[layout.text + layout.noisy.tokens :] += shift
             if not given:
                 target_BSD = torch.cat([target_BSD, references_BRD], dim=1)
-                weight_BS = torch.cat([weight_BS, torch.ones(references_BRD.shape[:2])], dim=1)
+                weight_BS = torch.cat(
+                    [weight_BS, torch.ones(references_BRD.shape[:2], device=weight_BS.device)], dim=1
+                )
                 references_BRD = None
         return self.denoising(target_BSD, references_BRD, text_BTE, pooled_BP, ids_N3, None, weight_BS, chances)
 
@@ -117,7 +120,7 @@ class Trainee(nn.Module):
                 layout,
                 stage.routing.forms if stage.routing else (),
                 batch.mask_BNS,
-                batch.placeholder_BN.masked_fill(dropped[:, None], -1),
+                batch.placeholder_BN.masked_fill(dropped[:, None].to(batch.placeholder_BN.device), -1),
                 placeholders=stage.placeholder_weight > 0 and len(grids) > 1,
             )
         target_BSD, ids_N3 = pack(batch.target_BCHW), position_ids(layout)
@@ -187,6 +190,20 @@ class Trainee(nn.Module):
             )
         loss = diffusion_loss(velocity_BSD, flow_target(target_BSD, noise_BSD), weight_BS)
         return {"loss": loss, "diffusion": loss.detach()}
+
+    def encoded(self, batch: Batch) -> Batch:
+        """Latents for pixels: the posterior's mode, shifted and scaled as the base wants it."""
+        if batch.target_BCHW.shape[1] != 3:
+            return batch
+        config = self.vae.config
+
+        def encode(picture_B3HW: Tensor) -> Tensor:
+            with torch.no_grad():
+                mode: Tensor = self.vae.encode(picture_B3HW).latent_dist.mode()
+            return mode.sub(config.shift_factor).mul(config.scaling_factor)
+
+        references = tuple(encode(picture) for picture in batch.references)
+        return replace(batch, target_BCHW=encode(batch.target_BCHW), references=references)
 
     def read(self, texts: Texts, dropped_B: Tensor) -> tuple[Tensor, Tensor]:
         """Both encoders' answers, the dropped texts emptied; placeholders by the adapter's rows."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli import print_json
+from orchestrator.cli import measuring, print_json
 from orchestrator.cli.watch import Watch, watching
 
 if TYPE_CHECKING:
@@ -156,6 +156,9 @@ def export(folder: Path, output: Path | None, name: str, title: str | None) -> N
 
     run = Run(read_recipe(folder), folder)
     click.echo(str(export_model(run, output or folder / "model", name, title or TITLE)))
+
+
+command.add_command(measuring.command)
 
 
 def train(recipe: Recipe, folder: Path, device: str, threads: int | None, name: str, *, as_json: bool) -> None:

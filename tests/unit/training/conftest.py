@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.training.autoencoder import PatchEncoder
 from core.training.base import Base, build_base, read_base, save_base
 from core.training.drawing import Batch, Drawing
-from core.training.autoencoder import PatchEncoder
 from core.training.recipes import NewBase, Recipe, nano
 from core.training.world.captions import caption_words
 from core.training.world.truth import SMALL
@@ -35,7 +35,9 @@ def nano_base(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Path:
     assert isinstance(recipe.base, NewBase)
     torch.manual_seed(5)
     chance = torch.Generator().manual_seed(0)
-    base = build_base(recipe.base, caption_words(SMALL), 2 * torch.rand(40, 3, 64, 64, generator=chance) - 1, folder)
+    base = build_base(
+        recipe.base, caption_words(SMALL), 2 * torch.rand(40, 3, 64, 64, generator=chance) - 1, folder
+    )
     with torch.no_grad():
         for parameter in base.transformer.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=chance))

@@ -28,11 +28,16 @@ def trainee_of(base: Base, *, shared: bool = True) -> Trainee:
     return Trainee(base, adapter, empty_texts(base.tokenizers))
 
 
-def test_without_training_it_makes_what_the_base_makes(base: Base, batch_of: Callable[[str], Batch], recipe: Recipe) -> None:
+def test_without_training_it_makes_what_the_base_makes(
+    base: Base, batch_of: Callable[[str], Batch], recipe: Recipe
+) -> None:
     batch, stage = batch_of("subject"), recipe.stages[1]
     alone = Trainee(base, None, empty_texts(base.tokenizers))
     told = {"target_BSD": torch.randn(4, 64, 64), "references_BRD": torch.randn(4, 6, 64)}
-    told |= {"text_BTE": torch.randn(4, 40, base.t5.config.d_model), "pooled_BP": torch.randn(4, base.clip.config.hidden_size)}
+    told |= {
+        "text_BTE": torch.randn(4, 40, base.t5.config.d_model),
+        "pooled_BP": torch.randn(4, base.clip.config.hidden_size),
+    }
     told |= {"ids_N3": torch.rand(110, 3), "roles_BLW": None, "weight_BS": None}
     with torch.no_grad():
         before = alone.denoising(**told, chances=Chances.of(0, 0))["loss"]
@@ -86,7 +91,9 @@ def test_its_file_has_the_published_names_and_shapes_and_fuses_like_the_publishe
     tensors = load_file(path)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items() if name not in EMBEDDINGS}
     assert shapes == published_shapes(width, 1, 1, RANK)
-    ingredient = Ingredient(CardAdapter(repository="x", file="dreamo.safetensors"), path, file_hash(path, tmp_path))
+    ingredient = Ingredient(
+        CardAdapter(repository="x", file="dreamo.safetensors"), path, file_hash(path, tmp_path)
+    )
     fused = fused_folder(
         tmp_path / "transformer",
         component_hashes(tmp_path / "transformer", tmp_path / "notes"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from core.errors import BadInput
 from core.training.checkpoints import newest_checkpoint, save_checkpoint
@@ -162,7 +163,7 @@ def test_the_rate_rises_holds_and_falls() -> None:
 
 def test_time_on_a_sleeping_machine_does_not_count(tmp_path: Path) -> None:
     loop = Loop.__new__(Loop)
-    loop.progress, loop.usual = Progress(), None
+    loop.progress, loop.usual, loop.accelerator = Progress(), None, Accelerator(cpu=True)
     for seconds in (1.0, 1.0, 300.0, 1.0):
         loop._count(seconds)
     assert loop.progress.seconds == pytest.approx(4.0)

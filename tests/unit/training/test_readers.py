@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -106,7 +107,7 @@ def test_columns_cover_the_width_and_stay_inside(subject: str, count: int) -> No
     boxes = [column(subject, index, count) for index in range(count)]
     assert boxes[0][0] == 0
     assert boxes[-1][2] == 1
-    assert all(left[2] >= right[0] for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(left[2] >= right[0] for left, right in pairwise(boxes))
     chance = Random(0)
     for box in (swayed(box, chance) for box in boxes * 20):
         assert 0 <= box[0] < box[2] <= 1 + 1e-9
@@ -136,10 +137,9 @@ def test_every_truth_has_values_that_readers_know(world: World) -> None:
     for task in ("subject", "two-people", "tryon", "text"):
         for seed in range(6):
             scene = draw_sample(world, task, seed, Canvas(64, 64), Canvas(32, 32), "new").scene
-            cases = [(SCENE, truth_of_scene(scene))]
-            for placed in scene.things:
-                cases.append((PRODUCT if isinstance(placed.thing, Product) else PERSON, truth_of(placed.thing)))
-            for subject, truth in cases:
+            things = [placed.thing for placed in scene.things]
+            cases = [(PRODUCT if isinstance(thing, Product) else PERSON, truth_of(thing)) for thing in things]
+            for subject, truth in (*cases, (SCENE, truth_of_scene(scene))):
                 known = values_of(world, subject)
                 assert set(truth) == set(known)
                 assert all(value is None or value in known[name] for name, value in truth.items())
