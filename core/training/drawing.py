@@ -153,9 +153,9 @@ class Drawing:
         path = self.kept / task / f"{number}.pt"
         if path.is_file():
             return unfrozen(torch.load(path, weights_only=True))
-        batch = self.draw(task, number)
-        keep(frozen(batch), path)
-        return batch
+        told = frozen(self.draw(task, number))
+        keep(told, path)
+        return unfrozen(told)
 
     def draw(self, task: str, number: int) -> Batch:
         """A task's batch by its number: one canvas, references of one size."""

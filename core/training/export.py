@@ -166,7 +166,7 @@ def write_base(base: Path, place: Path) -> None:
             ("text_encoder_2", t5, torch.bfloat16),
             ("vae", vae, smallest_precision(vae)),
         ):
-            module.to(precision).save_pretrained(place / part, max_shard_size=SHARD, safe_serialization=True)
+            cast(module, precision).save_pretrained(place / part, max_shard_size=SHARD, safe_serialization=True)
 
 
 def smallest_precision(vae: Any) -> torch.dtype:
@@ -182,7 +182,7 @@ def smallest_precision(vae: Any) -> torch.dtype:
     picture_B3HW = torch.cat([smooth_B3HW, torch.rand(2, 3, 96, 96, generator=chance) * 2 - 1])
     expected, linear = latents(vae, picture_B3HW), PatchEncoder.read(vae) is not None
     for precision in (torch.float16, torch.bfloat16):
-        again = copy.deepcopy(vae).to(precision).float()
+        again = cast(cast(copy.deepcopy(vae), precision), torch.float32)
         found = latents(again, picture_B3HW)
         # NaN, from a weight that half precision can't hold, is not less than anything.
         if float((found - expected).abs().max()) < AGREEMENT and (
@@ -190,6 +190,11 @@ def smallest_precision(vae: Any) -> torch.dtype:
         ):
             return precision
     return torch.float32
+
+
+def cast(module: Any, precision: torch.dtype) -> Any:
+    """The module in that precision, by torch's own method: diffusers' warns of layers that nobody named."""
+    return torch.nn.Module.to(module, precision)
 
 
 def latents(vae: Any, picture_B3HW: Tensor) -> Tensor:

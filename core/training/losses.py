@@ -9,13 +9,13 @@ placeholder words, H heads, K channels of a head, D channels of a token.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from core.generation.sequence import Grid
 
@@ -86,16 +86,21 @@ def routing_s(response_BS: Tensor, mask_BS: Tensor) -> Tensor:
 def routing_r(query_BSHK: Tensor, key_BQHK: Tensor, spans: Sequence[slice], mask_BNS: Tensor) -> Tensor:
     """Of each image token's attention on the references, the share of the one it belongs to: cross-entropy, (B,).
 
-    Averaged over heads and, weighted by the masks, over tokens; a sample whose masks are empty counts 0.
+    Averaged over heads and, weighted by the masks, over tokens; a sample whose masks are empty counts 0. The
+    shares are what attention gives with the owners as its values, so that no map of S x Q is kept.
     """
-    scores_BHSQ = (
-        torch.einsum("bshk,bqhk->bhsq", query_BSHK.float(), key_BQHK.float()) / query_BSHK.shape[-1] ** 0.5
-    )
-    log_mass_BHSQ = scores_BHSQ.log_softmax(-1)
-    heads = log_mass_BHSQ.shape[1]
-    shares = [log_mass_BHSQ[..., span].logsumexp((1, 3)) - math.log(heads) for span in spans]
-    surprise_BNS = -torch.stack(shares, dim=1)
+    owner_QN = torch.zeros(key_BQHK.shape[1], len(spans), device=key_BQHK.device)
+    for n, span in enumerate(spans):
+        owner_QN[span, n] = 1
+    query_BHSK, key_BHQK = query_BSHK.float().transpose(1, 2), key_BQHK.float().transpose(1, 2)
+    owner_BHQN = owner_QN.expand(*key_BHQK.shape[:2], -1, -1)
+    share_BHSN = functional.scaled_dot_product_attention(query_BHSK, key_BHQK, owner_BHQN)
+    surprise_BNS = -(share_BHSN.mean(1).transpose(1, 2) + FLOOR).log()
     return (mask_BNS * surprise_BNS).sum((1, 2)) / mask_BNS.sum((1, 2)).clamp(min=1e-6)
+
+
+FLOOR = 1e-8
+"""Added to shares before their logarithm; smaller than what an owner that is wholly passed over still gets."""
 
 
 @without_autocast

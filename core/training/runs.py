@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,13 @@ log = logging.getLogger("dreamline")
 
 Shown = Callable[[Progress, Length, dict[str, float]], None]
 
+OF_A_RUN = ("checkpoints", "journal.jsonl", "finished")
+"""What stands beside the weights in a run's folder and belongs to that run alone."""
+
 DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
+KEPT_WEIGHTS = Path(__file__).parent / "weights"
+"""By recipe: the weights that a next run can go on from."""
+
 CROP = 64
 """Pixels a side of what the decoder learns from."""
 
@@ -73,6 +80,31 @@ class Run:
     @property
     def text_length(self) -> int:
         return 512 if isinstance(self.recipe.base, GivenBase) else self.recipe.base.text.length
+
+    def begin_with(self, weights: Path) -> None:
+        """Takes the weights of an earlier run, `base/` and where there is one `adapter/`, instead of none at all.
+
+        Optimisers begin afresh, so that the rates rise anew. A run that has weights already keeps its own.
+
+        Raises:
+            BadInput: the folder has no base, or one of another shape.
+        """
+        if not (weights / "base" / "transformer" / "config.json").is_file():
+            raise BadInput.at(str(weights), "has no base/transformer", "Name the folder of a run, or leave it out")
+        if isinstance(self.recipe.base, NewBase):
+            told = json.loads((weights / "base" / "transformer" / "config.json").read_text(encoding="utf-8"))
+            shape = self.recipe.base.transformer
+            names = ("num_attention_heads", "attention_head_dim", "num_layers", "num_single_layers")
+            found = tuple(told[name] for name in names)
+            if found != (shape.heads, shape.head, shape.double, shape.single):
+                problem = f"has a transformer of {found} heads, channels of a head, double and single blocks"
+                raise BadInput.at(str(weights), problem, f"The recipe {self.recipe.name} has {shape}")
+        for part in ("base", "adapter"):
+            if (weights / part).is_dir() and not (self.folder / part).exists():
+                making = self.folder / f".making-{part}"
+                shutil.rmtree(making, ignore_errors=True)
+                shutil.copytree(weights / part, making, ignore=shutil.ignore_patterns(*OF_A_RUN))
+                making.rename(self.folder / part)
 
     def train(self) -> None:
         """Every stage that is not finished, in order."""

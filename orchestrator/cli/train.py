@@ -62,6 +62,11 @@ def command() -> None:
 @click.option("--steps", type=click.IntRange(1), help="Instead of minutes.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Another seed draws other samples.")
 @THREADS
+@click.option(
+    "--start",
+    metavar="DIR",
+    help="Begin with the weights in DIR, the folder of a run, or with those that are `kept` for this recipe.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @CALLED
 @AS_JSON
@@ -73,6 +78,7 @@ def run(
     steps: int | None,
     seed: int | None,
     threads: int | None,
+    start: str | None,
     changes: tuple[str, ...],
     name: str,
     as_json: bool,
@@ -82,6 +88,7 @@ def run(
     \b
     dreamline train run nano
     dreamline train run mini --minutes 30 --seed 1
+    dreamline train run mini --start kept
     dreamline train run mini --set batch=8 --set stages.full.rate=5e-4 --set 'canvases=[[[128,128],1]]'
 
     --set takes the path of a value as recipe.json shows it; a stage goes by its name, * means all of them.
@@ -100,7 +107,8 @@ def run(
         plan = replace(plan, minutes=minutes, steps=steps)
     if seed is not None:
         plan = replace(plan, seed=seed)
-    train(changed(plan, changes), folder or Path("training") / recipe, device, threads, name, as_json=as_json)
+    place = folder or Path("training") / recipe
+    train(changed(plan, changes), place, device, threads, name, start=start, as_json=as_json)
 
 
 @command.command()
@@ -161,16 +169,27 @@ def export(folder: Path, output: Path | None, name: str, title: str | None) -> N
 command.add_command(measuring.command)
 
 
-def train(recipe: Recipe, folder: Path, device: str, threads: int | None, name: str, *, as_json: bool) -> None:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    device: str,
+    threads: int | None,
+    name: str,
+    *,
+    start: str | None = None,
+    as_json: bool,
+) -> None:
     """The whole run, and where its results lie."""
     import torch
 
-    from core.training.runs import Run
+    from core.training.runs import KEPT_WEIGHTS, Run
 
     if threads is not None:
         torch.set_num_threads(threads)
     with watching(recipe, as_json=as_json) as watch, telling_how_to_resume(folder, watch):
         run = Run(recipe, folder, watch.shown, resolve(device))
+        if start is not None:
+            run.begin_with(KEPT_WEIGHTS / recipe.name if start == "kept" else Path(start))
         watch.say(f"{recipe.name} in {folder}, {length_of(recipe)}, on {run.device}")
         card = train_parts(run, watch, name)
     if card is not None:

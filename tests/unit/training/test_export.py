@@ -38,7 +38,7 @@ def finished(recipe: Recipe, folder: Path, base: Path) -> Run:
     save_adapter(adapter_tensors(read.transformer, adapter), run.adapter_file, torch.float32)
     for number, stage in enumerate(recipe.stages, start=1):
         place = folder / stage.name
-        place.mkdir()
+        place.mkdir(exist_ok=True)
         (place / "finished").touch()
         told = {"stage": stage.name, "step": 10 * number, "samples": 80, "seconds": 1800.0, "loss": 1.0}
         (place / "journal.jsonl").write_text(json.dumps(told) + "\n")
