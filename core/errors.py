@@ -80,4 +80,4 @@ class Infrastructure(DreamlineError):
 
 
 class Stopped(DreamlineError):
-    """The work was cancelled from outside; raised through a generator's step callback."""
+    """The work was cancelled from outside: raised through a generator's step callback, or by a training run."""

@@ -108,8 +108,10 @@ def save_base(base: Base, folder: Path, precision: torch.dtype = torch.bfloat16)
     }
     for name, (module, kept) in parts.items():
         before = next(module.parameters()).dtype
-        module.to(kept).save_pretrained(folder / name, safe_serialization=True)
-        module.to(before)
+        torch.nn.Module.to(module, kept)
+        with quiet():
+            module.save_pretrained(folder / name, safe_serialization=True)
+        torch.nn.Module.to(module, before)
 
 
 def read_base(folder: Path, length: int, *, placeholders: bool = True) -> Base:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -277,5 +278,7 @@ def stream(drawing: Drawing, first: int, drawers: int, stride: int = 1) -> Itera
 
 
 def one_thread(worker: int) -> None:
+    """Ctrl-C reaches these processes, too: when to stop is the trainer's to say."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     os.nice(5)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.errors import Stopped
 from core.training.checkpoints import newest_checkpoint, save_checkpoint
 from core.training.drawing import Batch, Texts
 from core.training.optimising import Average, exchange, optimisers, rate_factor, trainable
@@ -74,6 +75,7 @@ class Loop:
         batches: from a batch number on, for ever.
         accelerator: accelerate's; it knows devices and processes.
         shown: called with progress, losses and speed now and then.
+        stop: asked before each step; where it says yes, a checkpoint is written and `Stopped` raised.
     """
 
     recipe: Recipe
@@ -83,6 +85,7 @@ class Loop:
     batches: Callable[[int, int], Iterator[Batch]]
     accelerator: Any
     shown: Callable[[Progress, Length, dict[str, float]], None] = lambda progress, length, figures: None
+    stop: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -136,6 +139,9 @@ class Loop:
         before = time.monotonic()
         recent: list[dict[str, float]] = []
         while self.progress.share(self.length) < 1:
+            if self.stop():
+                self.keep()
+                raise Stopped(f"stage {self.stage.name}, step {self.progress.step}")
             figures = self.step([next(stream).to(self.device) for _ in range(self.recipe.together)])
             now = time.monotonic()
             self._count(now - before)

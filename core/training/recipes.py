@@ -232,13 +232,14 @@ def nano() -> Recipe:
     return replace(
         whole,
         name="nano",
-        base=NewBase(shape, text, decoder_steps=20),
+        base=NewBase(shape, text, decoder_steps=10),
         stages=tuple(replace(stage, warm_up=2) for stage in whole.stages),
         minutes=None,
         steps=40,
         batch=4,
         pool=8,
         rank=4,
+        drawers=0,
     )
 
 

@@ -58,6 +58,7 @@ class Run:
     folder: Path
     shown: Shown = silent
     device: str = "cpu"
+    stop: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,6 +146,7 @@ class Run:
             lambda first, stride: stream(drawing, first, self.recipe.drawers, stride),
             accelerator,
             self.shown,
+            self.stop,
         )
         loop.run()
         accelerator.wait_for_everyone()

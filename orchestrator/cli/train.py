@@ -186,8 +186,8 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    with watching(recipe, as_json=as_json) as watch, telling_how_to_resume(folder, watch):
-        run = Run(recipe, folder, watch.shown, resolve(device))
+    with watching(recipe, as_json=as_json) as watch, telling_how_to_resume(folder):
+        run = Run(recipe, folder, watch.shown, resolve(device), watch.stop)
         if start is not None:
             run.begin_with(KEPT_WEIGHTS / recipe.name if start == "kept" else Path(start))
         watch.say(f"{recipe.name} in {folder}, {length_of(recipe)}, on {run.device}")
@@ -220,7 +220,7 @@ def train_parts(run: Run, watch: Watch, name: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def telling_how_to_resume(folder: Path, watch: Watch) -> Iterator[None]:
+def telling_how_to_resume(folder: Path) -> Iterator[None]:
     """Where the run was asked to stop: what to call next, and exit code 130."""
     from core.errors import Stopped
 
@@ -228,10 +228,6 @@ def telling_how_to_resume(folder: Path, watch: Watch) -> Iterator[None]:
         yield
     except (Stopped, KeyboardInterrupt):
         pass
-    except RuntimeError:
-        # Ctrl-C reaches the processes that draw, too: the loop may hear of their end before it asks.
-        if not watch.asked:
-            raise
     else:
         return
     click.echo(f"Stopped. `dreamline train resume {folder}` goes on.", err=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from core.errors import BadInput
-from core.training.world.garments import BODY, FACE, LINE, Outline, Sheet, mirrored, rounded
 from core.training.world.palette import EYES, HAIR_COLOURS, RGB, SKINS, darker, lighter, shade
+from core.training.world.sheet import BODY, FACE, LINE, Outline, Sheet, mirrored, rounded
 from core.training.world.truth import Face
 
 FRAMES: RGB = (36, 38, 48)

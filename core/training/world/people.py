@@ -14,8 +14,9 @@ from PIL import Image
 
 from core.errors import BadInput
 from core.training.world.faces import TOPS, draw_back_hair, draw_head, draw_neck, tones_of
-from core.training.world.garments import BODY, FACE, GARMENT, LINE, Arms, Outline, Sheet, edge_of, wear
+from core.training.world.garments import Arms, edge_of, wear
 from core.training.world.palette import RGB, darker, shade
+from core.training.world.sheet import BODY, FACE, GARMENT, LINE, Outline, Sheet
 from core.training.world.truth import Person
 
 NAVY: RGB = (66, 76, 108)

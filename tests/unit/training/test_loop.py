@@ -17,7 +17,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from core.errors import BadInput
+from core.errors import BadInput, Stopped
 from core.generation.transformer import DreamOTransformer
 from core.training.checkpoints import newest_checkpoint, save_checkpoint
 from core.training.loop import Length, Loop, Progress
@@ -227,3 +227,19 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path, nano_base: Path) -
         Run(mini(), tmp_path / "run").begin_with(tmp_path / "weights")
     with pytest.raises(BadInput, match="no base/transformer"):
         Run(mini(), tmp_path / "run").begin_with(tmp_path / "nothing")
+
+
+def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_first(tmp_path: Path, recipe: Recipe) -> None:
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(Stopped):
+        Run(short(recipe, 6), tmp_path, stop=stop).train()
+    state = newest_checkpoint(tmp_path / "base" / "checkpoints")
+    assert state is not None
+    assert state["progress"]["step"] == 3
+    Run(short(recipe, 6), tmp_path).train()
+    assert journal(tmp_path, "base")[-1]["step"] == 6
