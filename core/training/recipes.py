@@ -198,12 +198,23 @@ def three_stages(
 def mini() -> Recipe:
     """dreamo-mini on two processor cores: a small world, an afternoon."""
     shape = TransformerShape(heads=6, head=32, double=2, single=4, axes=(8, 12, 12))
-    base = Stage("base", "base", 0.52, FEW_TASKS, rate=1.5e-3, optimiser="muon", drop_text=0.1)
+    base = Stage(
+        "base",
+        "base",
+        0.6,
+        FEW_TASKS,
+        rate=1.5e-3,
+        optimiser="muon",
+        drop_text=0.1,
+        panels=0.8,
+        given=0.9,
+        shifted=0.3,
+    )
     return Recipe(
         "mini",
         NewBase(shape),
-        (base, *three_stages(0.48, 1e-3, "adamw", 8, FEW_TASKS)),
-        minutes=87,
+        (base, *three_stages(0.4, 1e-3, "adamw", 8, FEW_TASKS)),
+        minutes=240,
     )
 
 
