@@ -221,6 +221,8 @@ def face_phrase(face: Face, detail: int, rng: Random) -> str:
     traits += [f"{face.eyes} eyes"] * (face.eyes != COMMON_EYES and detail == FULLY)
     said = "a bald person" if bald else "a person"
     skin = f"{face.skin} skin"
+    if detail == IN_SHORT and traits:
+        return f"{said} with {listed(traits)}"
     if rng.random() < 0.3:
         return f"{said} with {listed([skin, *traits])}"
     return f"{said} with {listed(traits)}, {skin}" if traits else f"{said} with {skin}"
