@@ -19,13 +19,14 @@ from accelerate import Accelerator
 
 from core.errors import BadInput, Stopped
 from core.generation.transformer import DreamOTransformer
+from core.training.autoencoder import PatchEncoder
 from core.training.checkpoints import newest_checkpoint, save_checkpoint
 from core.training.loop import Length, Loop, Progress
 from core.training.muon import orthogonal
 from core.training.optimising import Average, rate_factor
 from core.training.recipes import RECIPES, Recipe, Stage, mini
-from core.training.runs import Run
-from core.training.trainee import Chances
+from core.training.runs import KEPT_WEIGHTS, Run
+from core.training.trainee import UNKNOWN_ID, Chances
 
 
 def short(recipe: Recipe, steps: int, stages: int = 1) -> Recipe:
@@ -243,3 +244,12 @@ def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_first(tmp_path: Path, r
     assert state["progress"]["step"] == 3
     Run(short(recipe, 6), tmp_path).train()
     assert journal(tmp_path, "base")[-1]["step"] == 6
+
+
+def test_the_kept_weights_fit_their_recipe(tmp_path: Path) -> None:
+    run = Run(mini(), tmp_path)
+    run.begin_with(KEPT_WEIGHTS / "mini")
+    base = run.new_base()
+    assert sum(parameter.numel() for parameter in base.transformer.parameters()) == 5_146_176
+    assert PatchEncoder.read(base.vae) is not None
+    assert UNKNOWN_ID not in base.tokenizers.ids("a mug from [ref#1] on the beach at night")[1].tolist()[0]
