@@ -38,7 +38,7 @@ def command() -> None:
     after the other, and how long. Samples are drawn as they are needed; nothing is downloaded. The recipes:
 
     \b
-    nano      a rehearsal: every part of a run, too short to learn anything. A minute or two on a processor.
+    nano      a rehearsal: every part of a run, too short to learn anything. Under a minute on a processor.
     mini      dreamo-mini, from nothing, on the small drawn world. Four hours on two cores, 2 GB of memory.
     mini-gpu  dreamo-mini on the full drawn world. Half an hour on one large GPU, with a dozen cores that draw.
     flux-dev  DreamO as published, on FLUX.1-dev, which has to be here. Weeks on a machine with several GPUs.
