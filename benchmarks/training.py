@@ -17,7 +17,7 @@ from torch import Tensor
 from core.generation.sequence import Grid, Layout, position_ids, role_bias
 from core.training.adapter import Adapter
 from core.training.attention import RoutingTap, tapped
-from core.training.base import build_transformer
+from core.training.base_model import build_transformer
 from core.training.losses import diffusion_loss
 from core.training.recipes import RECIPES, NewBase
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from core.generation.names import INDEX, PLACEHOLDERS, TASK
 from core.generation.sequence import RoleVectors
 from core.generation.transformer import DreamOTransformer
-from core.training.base import SPREAD
+from core.training.base_model import SPREAD
 
 TARGETS = (
     r"transformer_blocks\.\d+\.attn\.(to_qkv|to_added_qkv|to_out\.0|to_add_out)"

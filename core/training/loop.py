@@ -156,8 +156,7 @@ class Loop:
                 recent = []
             if now - kept > 60 * self.recipe.checkpoint_minutes:
                 self.keep()
-                kept = good_at = time.monotonic()
-                before += good_at - now
+                kept = before = time.monotonic()
         self.keep()
         exchange(self.parameters, self.average)
         return self.progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -94,8 +94,3 @@ def exchange(parameters: Mapping[str, Tensor], average: Average) -> None:
             held = parameter.detach().clone()
             parameter.copy_(average.values[name])
             average.values[name].copy_(held)
-
-
-def total_norm(parameters: Iterable[Tensor]) -> float:
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0

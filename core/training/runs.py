@@ -7,13 +7,11 @@ checkpoints), `adapter/dreamo.safetensors`, and `drawn/`, the kept batches, whic
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,17 +19,16 @@ from torch import Tensor
 from core.errors import BadInput
 from core.training.adapter import Adapter, adapter_tensors, load_adapter, save_adapter
 from core.training.autoencoder import PatchEncoder, train_decoder
-from core.training.base import Base, build_base, read_base, save_base
+from core.training.base_model import Base, build_base, read_base, save_base
 from core.training.checkpoints import clear_checkpoints
 from core.training.drawing import Drawing, pixels, stream
 from core.training.loop import Length, Loop, Progress, empty_texts
+from core.training.recipe_files import FILE, plain_recipe
 from core.training.recipes import GivenBase, NewBase, Recipe, Stage
 from core.training.trainee import Trainee
 from core.training.world.captions import caption_words
 from core.training.world.samples import Canvas, draw_sample
 from core.training.world.truth import WORLDS
-
-log = logging.getLogger("dreamline")
 
 Shown = Callable[[Progress, Length, dict[str, float]], None]
 
@@ -62,7 +59,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path, told = self.folder / "recipe.json", plain(self.recipe)
+        path, told = self.folder / FILE, plain_recipe(self.recipe)
         if not path.exists():
             path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         elif json.loads(path.read_text(encoding="utf-8")) != told:
@@ -112,6 +109,7 @@ class Run:
         for stage in self.recipe.stages:
             if not self.finished(stage):
                 self.train_stage(stage)
+        part_company()
 
     def finished(self, stage: Stage) -> bool:
         return (self.folder / stage.name / "finished").exists()
@@ -158,6 +156,9 @@ class Run:
         """What a stage begins with."""
         if stage.trains == "base":
             return self.new_base(), None
+        if not (self.base_folder / "transformer" / "config.json").is_file():
+            mend = "Name its folder, in diffusers' layout: `--set base.folder=PATH`"
+            raise BadInput.at(f"recipe {self.recipe.name}, base", f"{self.base_folder} is not here", mend)
         base = read_base(self.base_folder, self.text_length)
         width = base.t5.get_input_embeddings().weight.shape[1]
         adapter = Adapter(
@@ -227,7 +228,8 @@ class Run:
         return pixels(drawn)
 
 
-def plain(recipe: Recipe) -> dict[str, Any]:
-    """As JSON would give it back."""
-    told: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
-    return told
+def part_company() -> None:
+    """Ends the group of processes: one that just exits can abort another that still listens to it."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.generation.text import PLACEHOLDERS, T5_WORDS
+from core.generation.text import T5_WORDS
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 START_OF_TEXT, END_OF_TEXT = "<|startoftext|>", "<|endoftext|>"
@@ -133,8 +133,3 @@ def build_clip(tokenizer: Any, shape: TextShape) -> Any:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-
-
-def known_words(tokenizer: Any) -> int:
-    """How many ids a T5 tokenizer has without the placeholders."""
-    return len(tokenizer) - sum(word in tokenizer.get_added_vocab() for word in PLACEHOLDERS)

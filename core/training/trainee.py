@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from core.generation.sequence import Layout, pack, position_ids, role_bias
+from core.generation.text import PLACEHOLDERS
 from core.training.adapter import Adapter
 from core.training.attention import RoutingTap, tapped
-from core.training.base import Base
+from core.training.base_model import Base
 from core.training.drawing import Batch, Texts
 from core.training.losses import diffusion_loss, flow_target, mix
 from core.training.recipes import Stage
@@ -65,7 +66,7 @@ class Trainee(nn.Module):
         self.adapter = adapter
         self.empty = empty
         self.guidance = guidance
-        self.words = len(base.tokenizers.t5) - 10
+        self.words = len(base.tokenizers.t5) - len(PLACEHOLDERS)
 
     def forward(self, batch: Batch, stage: Stage, chances: Chances) -> dict[str, Tensor]:
         """Losses by name; `loss` is what is minimised."""

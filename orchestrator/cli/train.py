@@ -202,13 +202,16 @@ def train_parts(run: Run, watch: Watch, name: str) -> Path | None:
 
     from core.training.export import export_model
     from core.training.recipes import NewBase
+    from core.training.runs import part_company
 
     for stage in run.recipe.stages:
         if not run.finished(stage):
             watch.begin(stage)
             run.train_stage(stage)
             watch.obey()
-    if not PartialState().is_main_process:
+    first = PartialState().is_main_process
+    part_company()
+    if not first:
         return None
     done = run.folder / "decoder" / "finished"
     if isinstance(run.recipe.base, NewBase) and not done.exists():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.training.autoencoder import PatchEncoder
-from core.training.base import Base, build_base, read_base, save_base
+from core.training.base_model import Base, build_base, read_base, save_base
 from core.training.drawing import Batch, Drawing
 from core.training.recipes import NewBase, Recipe, nano
 from core.training.world.captions import caption_words

@@ -13,7 +13,7 @@ from core.cards import Adapter as CardAdapter
 from core.generation.names import EMBEDDINGS, published_shapes
 from core.generation.transformer import DreamOTransformer
 from core.training.adapter import Adapter, adapter_tensors, load_adapter, lora_parameters, save_adapter
-from core.training.base import Base
+from core.training.base_model import Base
 from core.training.drawing import Batch
 from core.training.loop import empty_texts
 from core.training.optimising import optimisers, trainable

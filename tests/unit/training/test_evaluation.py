@@ -15,7 +15,7 @@ from PIL import Image
 from core.errors import BadInput
 from core.settings import Settings
 from core.training.adapter import Adapter, adapter_tensors, save_adapter
-from core.training.base import build_base, save_base
+from core.training.base_model import build_base, save_base
 from core.training.contact_sheet import save_sheet, wrapped
 from core.training.evaluation import BASE, DRAWINGS, MODEL, Made, Plan, Report, Row, cell, evaluate, tables
 from core.training.measures import Interval, Seen, gathered, interval, measure

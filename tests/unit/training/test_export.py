@@ -23,7 +23,7 @@ from core.settings import Settings
 from core.training import export
 from core.training.adapter import Adapter, adapter_tensors, save_adapter
 from core.training.autoencoder import PatchEncoder
-from core.training.base import read_base
+from core.training.base_model import read_base
 from core.training.export import Sampling, export_model, smallest_precision
 from core.training.recipe_files import recipe_from
 from core.training.recipes import GivenBase, Recipe

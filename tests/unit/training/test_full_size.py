@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
+from core.training.recipe_files import plain_recipe
 from core.training.recipes import GivenBase, Recipe, flux_dev
-from core.training.runs import Run, plain
+from core.training.runs import Run
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "base"
 
@@ -53,6 +55,12 @@ def test_it_has_the_papers_numbers() -> None:
     assert full.placeholder_weight > 0
 
 
+def test_without_its_base_it_says_what_is_missing(tmp_path: Path) -> None:
+    recipe = replace(small(flux_dev()), base=GivenBase(str(tmp_path / "nothing")))
+    with pytest.raises(BadInput, match=r"--set base\.folder"):
+        Run(recipe, tmp_path / "run").train()
+
+
 def test_its_stages_run_in_one_process(tmp_path: Path) -> None:
     Run(small(flux_dev()), tmp_path).train()
     assert steps(tmp_path) == {"warm-up": 3, "full": 3, "quality": 3}
@@ -70,7 +78,7 @@ def test_its_stages_run_in_two_processes_that_agree(tmp_path: Path) -> None:
         "Run(recipe_from(json.loads(Path(sys.argv[1]).read_text())), Path(sys.argv[2])).train()\n"
     )
     told = tmp_path / "recipe.json"
-    told.write_text(json.dumps(plain(small(flux_dev()))))
+    told.write_text(json.dumps(plain_recipe(small(flux_dev()))))
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
     done = subprocess.run(
         [sys.executable, *launch, str(script), str(told), str(tmp_path / "run")],

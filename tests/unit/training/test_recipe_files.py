@@ -21,13 +21,6 @@ def test_every_shipped_recipe_comes_back_from_json(name: str) -> None:
     assert recipe_from(json.loads(json.dumps(plain_recipe(recipe)))) == recipe
 
 
-def test_a_run_takes_what_comes_back_for_the_same_recipe() -> None:
-    from core.training.runs import plain
-
-    recipe = RECIPES["mini"]()
-    assert plain(recipe_from(plain(recipe))) == plain(recipe)
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(RECIPES)), st.data())
 def test_a_damaged_recipe_is_refused_and_never_misread(name: str, data: st.DataObject) -> None:

@@ -5,7 +5,6 @@ What is written here is read by `core.generation` as it reads FLUX.1-dev.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,11 @@ import torch
 from torch import Tensor
 
 from core.generation.model import quiet
-from core.generation.text import Tokenizers, add_words
+from core.generation.text import PLACEHOLDERS, Tokenizers, add_words
 from core.generation.transformer import DreamOTransformer
 from core.training.autoencoder import build_autoencoder
 from core.training.recipes import NewBase
 from core.training.texts import build_clip, build_t5, write_json, write_tokenizers
-
-log = logging.getLogger("dreamline")
 
 SPREAD = 0.02
 """Standard deviation of roles and placeholders before they are trained."""
@@ -134,6 +131,6 @@ def read_base(folder: Path, length: int, *, placeholders: bool = True) -> Base:
         )
     if placeholders:
         width = t5.get_input_embeddings().weight.shape[1]
-        rows_KE = SPREAD * torch.randn(10, width, generator=torch.Generator().manual_seed(0))
-        add_words(t5, rows_KE, len(tokenizers.t5) - 10)
+        rows_KE = SPREAD * torch.randn(len(PLACEHOLDERS), width, generator=torch.Generator().manual_seed(0))
+        add_words(t5, rows_KE, len(tokenizers.t5) - len(PLACEHOLDERS))
     return Base(transformer, vae, clip, t5, tokenizers)
