@@ -25,7 +25,7 @@ from orchestrator.records.storage import open_storage
 
 CAMPAIGN = """
 campaign: many
-model: dreamo-mini
+model: storyboard
 rows: products.csv
 references:
   product: {{kind: subject, image: "{{{{ row.image }}}}"}}

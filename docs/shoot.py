@@ -64,7 +64,7 @@ def prepare(browser: Any, url: str, pictures: list[Path]) -> None:
     open_page(page, f"{url}/compare?campaign=summer-drop", "h1")
     page.get_by_label("Tool").fill("the studio")
     chosen = {path.name.split("-")[0]: path for path in pictures}
-    rows = {"mug": "mug-sunrise", "sneaker": "sneaker-reef", "tote": "tote-citrus", "lamp": "lamp-lagoon"}
+    rows = {"mug": "mug-poppy", "sneaker": "sneaker-marina", "tote": "tote-clover", "lamp": "lamp-berry"}
     files = [
         {"name": f"{rows[word]}.png", "mimeType": "image/png", "buffer": path.read_bytes()}
         for word, path in chosen.items()

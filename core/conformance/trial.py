@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from typing import Any
 
 from core.asking import make_reference
@@ -15,7 +16,7 @@ from core.registry import Offer, Registry
 from core.requests import Preparation, Reference
 from core.settings import Settings
 
-MODEL = "dreamo-mini"
+MODEL, WITHOUT_TORCH = "dreamo-mini", "storyboard"
 
 
 class NothingTaken(Exception):
@@ -44,7 +45,8 @@ class Trial:
 
     @property
     def card(self) -> ModelCard:
-        return load_card(MODEL, self.settings)
+        """Of the smallest model there is; where torch is not installed, of what draws requests without one."""
+        return load_card(MODEL if find_spec("torch") else WITHOUT_TORCH, self.settings)
 
     def offers(self) -> list[Offer]:
         """Its kinds."""

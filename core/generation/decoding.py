@@ -76,7 +76,7 @@ def decode(latent_SD: Tensor, request: Request, model: Model) -> Tensor:
     config = model.vae.config
     latent_BCHW = unpack(latent_SD[None], grid) / config.scaling_factor + config.shift_factor
     with torch.no_grad(), model.lent(model.vae) as vae:
-        pixels: Tensor = vae.decode(latent_BCHW.to(model.precision)).sample[0].float()
+        pixels: Tensor = vae.decode(latent_BCHW.to(vae.dtype)).sample[0].float()
         return torch.clamp(pixels / 2 + 0.5, 0, 1)
 
 
@@ -97,6 +97,6 @@ def encode(picture: Picture, model: Model) -> Tensor:
     scaled = 2 * (pixels.float() / 255) - 1
     config = model.vae.config
     with torch.no_grad(), model.lent(model.vae) as vae:
-        mode = vae.encode(scaled.to(model.device, model.precision)).latent_dist.mode()
+        mode = vae.encode(scaled.to(model.device, vae.dtype)).latent_dist.mode()
         latent: Tensor = (mode[0].float() - config.shift_factor) * config.scaling_factor
         return latent

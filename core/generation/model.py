@@ -25,6 +25,7 @@ from core.generation.files import (
     embeddings_file,
     file_hash,
     require_files,
+    weight_files,
 )
 from core.generation.names import EMBEDDINGS, INDEX, PLACEHOLDERS, TASK
 from core.generation.schedule import Schedule
@@ -148,7 +149,8 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     tokenizers = read_tokenizers(base, card.text_tokens, placeholders=bool(rows))
     with quiet():
         text = TextEncoders.load(base, tokenizers, rows.get(PLACEHOLDERS), precision)
-        vae = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=precision, local_files_only=True).eval()
+        rounded = vae_precision(base / "vae", precision)
+        vae = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=rounded, local_files_only=True).eval()
         fused = fuse_card(card, settings, precision)
         transformer = DreamOTransformer.from_pretrained(fused, torch_dtype=precision, local_files_only=True).eval()
     plan = memory.choose(
@@ -170,10 +172,23 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
             str(precision),
             plan.text.split(":")[0],
         ],
-        "vae": [component_hashes(base / "vae", notes), str(precision), device.split(":")[0]],
+        "vae": [component_hashes(base / "vae", notes), str(rounded), device.split(":")[0]],
     }
     roles = RoleVectors(rows[TASK], rows[INDEX]) if rows else None
     return Model(card, device, precision, plan, schedule, text, vae, transformer, roles, fingerprints)
+
+
+def vae_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
+    """That of the model, unless the autoencoder's files hold more than bfloat16: then float32.
+
+    FLUX's own are in bfloat16; dreamo-mini's encoder cancels large numbers and stands no such rounding.
+    """
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(weight_files(folder)[0], "pt") as tensors:
+        stored = tensors.get_slice(next(iter(tensors.keys()))).get_dtype()
+    return precision if stored == "BF16" else torch.float32
 
 
 def read_schedule(base: Path) -> Schedule:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from diffusers import FluxTransformer2DModel
-from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
 
@@ -42,12 +42,12 @@ class JointAttention:
 
     Args:
         watch: gets the queries and keys that are about to be multiplied, (B, N, H, K) each: for training.
+        backend: diffusers' name of the kernel; None: the one that torch picks.
     """
 
-    _attention_backend = None
-
-    def __init__(self, watch: Callable[[Tensor, Tensor], None] | None = None) -> None:
+    def __init__(self, watch: Callable[[Tensor, Tensor], None] | None = None, backend: str | None = None) -> None:
         self.watch = watch
+        self._attention_backend = None if backend is None else AttentionBackendName(backend)
 
     def __call__(
         self,

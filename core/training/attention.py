@@ -113,8 +113,8 @@ def tapped(transformer: DreamOTransformer, tap: RoutingTap, layers: str = "all")
     """Lets the tap see this one transformer's queries and keys while the context lasts."""
     blocks = [block for name in LAYERS[layers] for block in getattr(transformer, name)]
     before = [block.attn.processor for block in blocks]
-    for block in blocks:
-        block.attn.set_processor(JointAttention(watch=tap))
+    for block, processor in zip(blocks, before, strict=True):
+        block.attn.set_processor(JointAttention(tap, processor._attention_backend))
     try:
         yield
     finally:

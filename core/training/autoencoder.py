@@ -197,6 +197,7 @@ def train_decoder(
     *,
     steps: int,
     rate: float = 2e-3,
+    half: bool = False,
     said: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Any:
     """Trains the decoder alone; the encoder stays as it is.
@@ -205,6 +206,7 @@ def train_decoder(
         vae: as `build_autoencoder` gives it.
         pictures: batches (B, 3, H, W), -1 to 1.
         rate: of AdamW.
+        half: whether products are made in bfloat16.
         steps: how many of them are used; the rate falls to 0 over the last third.
         said: called with each step's number and loss.
     """
@@ -214,9 +216,12 @@ def train_decoder(
         optimiser, lambda step: min(1.0, (step + 1) / 50, max(0.0, 3 * (1 - step / steps)))
     )
     for step, picture_B3HW in zip(range(steps), pictures, strict=False):
+        picture_B3HW = picture_B3HW.to(vae.device)
         with torch.no_grad():
             latent_BCHW = vae.encode(picture_B3HW).latent_dist.mode()
-        loss = decoder_loss(vae.decode(latent_BCHW).sample, picture_B3HW)
+        with torch.autocast(vae.device.type, torch.bfloat16, enabled=half):
+            made_B3HW = vae.decode(latent_BCHW).sample
+        loss = decoder_loss(made_B3HW.float(), picture_B3HW)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
         optimiser.step()

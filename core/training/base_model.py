@@ -35,13 +35,15 @@ class Base:
     tokenizers: Tokenizers
 
 
-def build_base(plan: NewBase, words: Sequence[str], picture_B3HW: Tensor, folder: Path) -> Base:
+def build_base(
+    plan: NewBase, words: Sequence[str], picture_B3HW: Tensor, folder: Path, shift: float = 1.0
+) -> Base:
     """An untrained base whose tokenizers know these words, and whose encoder knows these pictures.
 
     Tokenizers and schedule are written to `folder` at once.
     """
     write_tokenizers(words, plan.text, folder)
-    write_schedule(folder)
+    write_schedule(folder, shift)
     tokenizers = Tokenizers.read(folder, plan.text.length)
     t5 = build_t5(len(tokenizers.t5), plan.text)
     clip = build_clip(tokenizers.clip, plan.text)
@@ -80,12 +82,12 @@ def silence(linear: torch.nn.Linear) -> None:
     torch.nn.init.zeros_(linear.bias)
 
 
-def write_schedule(folder: Path) -> None:
-    """Even steps: pictures this small need no shift."""
+def write_schedule(folder: Path, shift: float) -> None:
+    """Steps as uneven as the noise levels in training, whatever the picture's size."""
     config = {
         "_class_name": "FlowMatchEulerDiscreteScheduler",
         "num_train_timesteps": 1000,
-        "shift": 1.0,
+        "shift": shift,
         "use_dynamic_shifting": False,
     }
     (folder / "scheduler").mkdir(parents=True, exist_ok=True)

@@ -86,8 +86,9 @@ def export_model(
         making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             write_model(run, making, name, title, sampling or Sampling())
-            # Made for its owner alone: a model is for everybody who may read the folder above.
-            making.chmod(0o755)
+            # Made for their owner alone: a model is for everybody who may read the folder above.
+            for path in (making, *making.rglob("*")):
+                path.chmod(0o755 if path.is_dir() else 0o644)
             put(making, folder)
         finally:
             shutil.rmtree(making, ignore_errors=True)

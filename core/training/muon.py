@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal before each step (Keller Jordan's, for hidden layers).
 
 torch's own runs its iteration in bfloat16, which processors without such instructions emulate at a fifth of the
-speed; here it runs in float32 there, and equal shapes go through it together.
+speed; here it runs in float32 on those, and equal shapes go through it together.
 
 Shape suffixes: N matrices, R rows, C columns.
 """
@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.training.computing import has_bfloat16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
@@ -23,7 +25,7 @@ def orthogonal(matrix_NRC: Tensor) -> Tensor:
 
     Singular values come out between 0.7 and 1.2.
     """
-    x_NRC: Tensor = matrix_NRC.to(torch.bfloat16 if matrix_NRC.is_cuda else torch.float32)
+    x_NRC: Tensor = matrix_NRC.to(torch.bfloat16 if has_bfloat16(matrix_NRC.device.type) else torch.float32)
     tall = x_NRC.shape[1] > x_NRC.shape[2]
     if tall:
         x_NRC = x_NRC.mT

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 
 import torch
 from torch import Tensor
 
+from core.cards import SHIPPED
 from core.errors import BadInput
 from core.training.adapter import Adapter, adapter_tensors, load_adapter, save_adapter
 from core.training.autoencoder import PatchEncoder, train_decoder
-from core.training.base_model import Base, build_base, read_base, save_base
+from core.training.base_model import Base, build_base, read_base, save_base, write_schedule
 from core.training.checkpoints import clear_checkpoints
+from core.training.computing import autocast, quicken
 from core.training.drawing import Drawing, pixels, stream
 from core.training.loop import Length, Loop, Progress, empty_texts
 from core.training.recipe_files import FILE, plain_recipe
@@ -32,15 +35,17 @@ from core.training.world.truth import WORLDS
 
 Shown = Callable[[Progress, Length, dict[str, float]], None]
 
-OF_A_RUN = ("checkpoints", "journal.jsonl", "finished")
-"""What stands beside the weights in a run's folder and belongs to that run alone."""
+ADAPTER = "dreamo.safetensors"
+OF_A_RUN = ("checkpoints", "journal.jsonl", "finished", "training.json", ADAPTER)
+"""What may stand beside a base's weights and is no part of the base."""
 
 DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
-KEPT_WEIGHTS = Path(__file__).parent / "weights"
-"""By recipe: the weights that a next run can go on from."""
+KEPT_WEIGHTS: Mapping[str, Path] = {"mini": SHIPPED / "dreamo-mini"}
+"""By recipe: the shipped model that a next run can go on from."""
 
+DECODER_PICTURES = 4000
 CROP = 64
-"""Pixels a side of what the decoder learns from."""
+"""How many pictures the decoder learns from, and pixels a side of what it sees of them."""
 
 
 def silent(progress: Progress, length: Length, figures: dict[str, float]) -> None:
@@ -73,36 +78,45 @@ class Run:
 
     @property
     def adapter_file(self) -> Path:
-        return self.folder / "adapter" / "dreamo.safetensors"
+        return self.folder / "adapter" / ADAPTER
 
     @property
     def text_length(self) -> int:
         return 512 if isinstance(self.recipe.base, GivenBase) else self.recipe.base.text.length
 
     def begin_with(self, weights: Path) -> None:
-        """Takes the weights of an earlier run, `base/` and where there is one `adapter/`, instead of none at all.
+        """Takes the base of an earlier run, and where there is one its adapter, instead of none at all.
 
         Optimisers begin afresh, so that the rates rise anew. A run that has weights already keeps its own.
+
+        Args:
+            weights: the folder of a run, or that of an exported model (`NAME/` beside its card).
 
         Raises:
             BadInput: the folder has no base, or one of another shape.
         """
-        if not (weights / "base" / "transformer" / "config.json").is_file():
-            raise BadInput.at(str(weights), "has no base/transformer", "Name the folder of a run, or leave it out")
+        base, adapter = weights / "base", weights / "adapter" / ADAPTER
+        if (weights / "transformer").is_dir():
+            base, adapter = weights, weights / ADAPTER
+        if not (base / "transformer" / "config.json").is_file():
+            mend = "Name the folder of a run or of a model, or leave it out"
+            raise BadInput.at(str(weights), "has no base/transformer", mend)
         if isinstance(self.recipe.base, NewBase):
-            told = json.loads((weights / "base" / "transformer" / "config.json").read_text(encoding="utf-8"))
+            told = json.loads((base / "transformer" / "config.json").read_text(encoding="utf-8"))
             shape = self.recipe.base.transformer
             names = ("num_attention_heads", "attention_head_dim", "num_layers", "num_single_layers")
             found = tuple(told[name] for name in names)
             if found != (shape.heads, shape.head, shape.double, shape.single):
                 problem = f"has a transformer of {found} heads, channels of a head, double and single blocks"
                 raise BadInput.at(str(weights), problem, f"The recipe {self.recipe.name} has {shape}")
-        for part in ("base", "adapter"):
-            if (weights / part).is_dir() and not (self.folder / part).exists():
-                making = self.folder / f".making-{part}"
-                shutil.rmtree(making, ignore_errors=True)
-                shutil.copytree(weights / part, making, ignore=shutil.ignore_patterns(*OF_A_RUN))
-                making.rename(self.folder / part)
+        if not self.base_folder.exists():
+            making = self.folder / ".making-base"
+            shutil.rmtree(making, ignore_errors=True)
+            shutil.copytree(base, making, ignore=shutil.ignore_patterns(*OF_A_RUN))
+            making.rename(self.base_folder)
+        if adapter.is_file() and not self.adapter_file.exists():
+            self.adapter_file.parent.mkdir(exist_ok=True)
+            shutil.copyfile(adapter, self.adapter_file)
 
     def train(self) -> None:
         """Every stage that is not finished, in order."""
@@ -120,7 +134,7 @@ class Run:
 
         accelerator = Accelerator(
             cpu=self.device == "cpu",
-            mixed_precision="bf16" if self.recipe.precision == "bfloat16" else "no",
+            mixed_precision=autocast(self.recipe.precision, self.device),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         torch.manual_seed(self.recipe.seed)
@@ -135,7 +149,9 @@ class Run:
             self.recipe, stage.tasks, self.base_folder, self.text_length, encoder, self.folder / "drawn"
         )
         empty = empty_texts(base.tokenizers).to(accelerator.device)
-        trainee = Trainee(base, adapter, empty, self.recipe.guidance).to(accelerator.device)
+        trainee = Trainee(base, adapter, empty, self.recipe.guidance, self.recipe.shift).to(accelerator.device)
+        compiled = self.recipe.compiled and stage.trains == "base"
+        quicken(base.transformer, base.t5, accelerator.device.type, compiled=compiled)
         loop = Loop(
             self.recipe,
             stage,
@@ -179,10 +195,11 @@ class Run:
         if not isinstance(self.recipe.base, NewBase):
             raise BadInput.at(f"recipe {self.recipe.name}", "trains a base that it was given", "Name a NewBase")
         if (self.base_folder / "transformer").is_dir():
+            write_schedule(self.base_folder, self.recipe.shift)
             return read_base(self.base_folder, self.text_length)
         torch.manual_seed(self.recipe.seed)
         words = caption_words(WORLDS[self.recipe.world])
-        return build_base(self.recipe.base, words, self.pictures(0, 200), self.base_folder)
+        return build_base(self.recipe.base, words, self.pictures(0, 200), self.base_folder, self.recipe.shift)
 
     def finish(self, stage: Stage, base: Base, adapter: Adapter | None) -> None:
         """Writes what the stage has learnt, then forgets its checkpoints."""
@@ -199,22 +216,27 @@ class Run:
         """Trains the decoder on, from where it is, and writes the autoencoder."""
         assert isinstance(self.recipe.base, NewBase)
         base = read_base(self.base_folder, self.text_length)
-        train_decoder(base.vae, self.crops(), steps=self.recipe.base.decoder_steps, said=said)
-        base.vae.save_pretrained(self.base_folder / "vae", safe_serialization=True)
+        precision = autocast(self.recipe.precision, self.device)
+        steps = self.recipe.base.decoder_steps
+        train_decoder(base.vae.to(self.device), self.crops(), steps=steps, half=precision == "bf16", said=said)
+        base.vae.cpu().save_pretrained(self.base_folder / "vae", safe_serialization=True)
 
     def crops(self) -> Iterator[Tensor]:
-        """Batches of squares out of targets and references, (32, 3, 64, 64)."""
-        number = 0
-        while True:
-            picture_B3HW = self.pictures(10_000 + number, 16)
-            chance = Random(number)
+        """Batches of squares out of targets and references, (32, 3, 64, 64).
+
+        Pictures are drawn as they are needed, 16 a batch, until there are enough; then they come again.
+        """
+        drawn: list[Tensor] = []
+        for turn in count():
+            chance = Random(turn)
+            if len(drawn) < DECODER_PICTURES:
+                drawn += self.pictures(10_000 + len(drawn), 16).half()
             crops = []
             for _ in range(32):
-                picture_3HW = picture_B3HW[chance.randrange(len(picture_B3HW))]
+                picture_3HW = chance.choice(drawn)
                 top, left = (8 * chance.randrange((side - CROP) // 8 + 1) for side in picture_3HW.shape[1:])
                 crops.append(picture_3HW[:, top : top + CROP, left : left + CROP])
-            yield torch.stack(crops)
-            number += 16
+            yield torch.stack(crops).float()
 
     def pictures(self, first: int, count: int) -> Tensor:
         """Targets and references drawn from that number on, (count, 3, 128, 128)."""

@@ -9,6 +9,7 @@ token, C channels of a latent, E T5's width, W model width, H heads, K channels 
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,21 +52,33 @@ class Chances:
     def normal_like(self, value: Tensor) -> Tensor:
         return torch.randn(value.shape, generator=self.generator).to(value.device)
 
-    def times(self, count: int) -> Tensor:
-        """Noise levels, (count,): the logistic function of a normal number, as FLUX's kind is trained."""
-        return torch.sigmoid(torch.randn(count, generator=self.generator))
+    def times(self, count: int, shift: float = 1.0) -> Tensor:
+        """Noise levels, (count,): the logistic function of a normal number, as FLUX's kind is trained.
+
+        A shift s > 1 moves them towards noise as a schedule's does, t → s t / (1 + (s - 1) t): where latents are
+        led by a few strong components, shapes are decided while nearly all is noise.
+        """
+        return torch.sigmoid(torch.randn(count, generator=self.generator) + math.log(shift))
 
 
 class Trainee(nn.Module):
     """Base and, from the second kind of stage on, adapter. `forward` gives the losses of one batch by name."""
 
-    def __init__(self, base: Base, adapter: Adapter | None, empty: Texts, guidance: float | None = None) -> None:
+    def __init__(
+        self,
+        base: Base,
+        adapter: Adapter | None,
+        empty: Texts,
+        guidance: float | None = None,
+        shift: float = 1.0,
+    ) -> None:
         super().__init__()
         self.transformer = base.transformer
         self.t5, self.clip, self.vae = base.t5, base.clip, base.vae
         self.adapter = adapter
         self.empty = empty
         self.guidance = guidance
+        self.shift = shift
         self.words = len(base.tokenizers.t5) - len(PLACEHOLDERS)
 
     def forward(self, batch: Batch, stage: Stage, chances: Chances) -> dict[str, Tensor]:
@@ -169,7 +182,7 @@ class Trainee(nn.Module):
     ) -> dict[str, Tensor]:
         """L_diff: the velocity that the transformer predicts against noise minus target."""
         device = target_BSD.device
-        time_B = chances.times(len(target_BSD)).to(device)
+        time_B = chances.times(len(target_BSD), self.shift).to(device)
         noise_BSD = chances.normal_like(target_BSD)
         guidance_B = None
         if self.transformer.config.guidance_embeds:

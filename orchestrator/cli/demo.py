@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from core.settings import Settings, default_home
+from orchestrator.cli.needing import require_torch
 from orchestrator.cli.run import run_campaign
 
 DEMO = "summer-drop"
@@ -21,8 +22,10 @@ DEMO = "summer-drop"
 def command(settings: Settings, output: Path | None) -> None:
     """Make the images of the example campaign `summer-drop`, with nothing else installed or running.
 
-    The first run makes 48 images; the second makes none, since all of them exist.
+    The first run makes 48 images with dreamo-mini, the small model that comes along; the second makes none, since
+    all of them exist.
     """
+    require_torch()
     code = run_campaign(settings, example(DEMO) / "campaign.yaml", output, 1, as_json=False)
     home = "" if settings.home == default_home() else f"DREAMLINE_HOME={settings.home} "
     program = "dreamline" if sys.argv[0].endswith("__main__.py") else sys.argv[0]

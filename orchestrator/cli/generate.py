@@ -31,6 +31,7 @@ from orchestrator.cli.given import (
     remember,
 )
 from orchestrator.cli.kinds import GIVEN, REGISTRY, Generate, kinds_of
+from orchestrator.cli.needing import require_torch
 
 if TYPE_CHECKING:
     from core.cards import ModelCard
@@ -231,6 +232,8 @@ def make(order: Order, output: Path, settings: Settings, registry: Registry, *, 
         write_prepared(pending, output)
         return
     # One at a time, so that a recipe, which is made alone, gives these very bytes.
+    if order.card.generator == "dreamo":
+        require_torch()
     generator = registry.generator(order.card, replace(settings, batch_size=1), settings.device)
     begun = False
     with progress(len(order.requests)) as on_step:

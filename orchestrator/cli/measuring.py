@@ -54,14 +54,16 @@ def command(
     products, faces and garments keep their looks, and is the prompt followed? The same is asked of the base in
     words alone, and of drawings, which shows how well the readers read.
 
-    Readers are trained when a world is measured for the first time, which takes a processor about an hour, and
-    kept below DREAMLINE_HOME. OUTPUT gets report.md, report.json and samples.png, a sheet of samples drawn by lot.
+    Readers of the small world come along. Those of another are trained when it is measured for the first time,
+    which takes a processor about an hour, and kept below DREAMLINE_HOME. OUTPUT gets report.md, report.json and
+    samples.png, a sheet of samples drawn by lot.
 
     \b
     dreamline train eval training/mini --samples 20 --tasks subject,tryon
     dreamline train eval models/dreamo-mini.toml -o measured
     """  # noqa: D301 - click reads the \b
-    from orchestrator.cli.train import require_torch, resolve
+    from orchestrator.cli.needing import require_torch
+    from orchestrator.cli.train import resolve
 
     require_torch()
     from core.training.contact_sheet import save_sheet
@@ -70,7 +72,7 @@ def command(
     plan = plan_of(what, settings, world, samples, tasks, steps)
     out = output or (Path(what) if Path(what).is_dir() else Path(plan.card).parent) / "evaluation"
     told = quiet if as_json else said
-    read = readers_of(plan, readers or settings.home / "readers" / plan.world.name, told)
+    read = readers_of(plan, readers, settings, told)
     report, made = evaluate(
         plan, settings, read, device=resolve(device), progressed=lambda done, of, text: told(f"{done}/{of} {text}")
     )
@@ -151,11 +153,14 @@ def usual(sizes: Sizes) -> tuple[int, int]:
     return max(sizes, key=lambda pair: pair[1])[0]
 
 
-def readers_of(plan: Plan, folder: Path, told: Callable[[str], None]) -> Readers:
-    """The readers of a folder, trained into it where it is not there."""
+def readers_of(plan: Plan, folder: Path | None, settings: Settings, told: Callable[[str], None]) -> Readers:
+    """Those in a folder, trained into it where it is not there; without a folder, the shipped or kept ones."""
     from core.training.world.lessons import train_readers
-    from core.training.world.readers import load_readers
+    from core.training.world.readers import SHIPPED, load_readers
 
+    if folder is None:
+        shipped = SHIPPED / plan.world.name
+        folder = shipped if shipped.is_dir() else settings.home / "readers" / plan.world.name
     if folder.is_dir():
         return load_readers(folder)
     told(f"readers of the world {plan.world.name} are trained into {folder}, once")

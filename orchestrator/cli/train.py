@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import measuring, print_json
+from orchestrator.cli.needing import require_torch
 from orchestrator.cli.watch import Watch, watching
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def command() -> None:
 @click.option(
     "--start",
     metavar="DIR",
-    help="Begin with the weights in DIR, the folder of a run, or with those that are `kept` for this recipe.",
+    help="Begin with the weights in DIR, the folder of a run or of a model, or with the shipped (`kept`) ones.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @CALLED
@@ -182,18 +183,33 @@ def train(
     """The whole run, and where its results lie."""
     import torch
 
-    from core.training.runs import KEPT_WEIGHTS, Run
+    from core.training.runs import Run
 
     if threads is not None:
         torch.set_num_threads(threads)
     with watching(recipe, as_json=as_json) as watch, telling_how_to_resume(folder):
         run = Run(recipe, folder, watch.shown, resolve(device), watch.stop)
         if start is not None:
-            run.begin_with(KEPT_WEIGHTS / recipe.name if start == "kept" else Path(start))
+            run.begin_with(kept_weights(recipe.name) if start == "kept" else Path(start))
         watch.say(f"{recipe.name} in {folder}, {length_of(recipe)}, on {run.device}")
         card = train_parts(run, watch, name)
     if card is not None:
         conclude(folder, card, as_json=as_json)
+
+
+def kept_weights(recipe: str) -> Path:
+    """The shipped model of a recipe.
+
+    Raises:
+        BadInput: there is none.
+    """
+    from core.errors import BadInput
+    from core.training.runs import KEPT_WEIGHTS
+
+    if recipe not in KEPT_WEIGHTS:
+        names = ", ".join(KEPT_WEIGHTS)
+        raise BadInput.at("option --start", f"no weights are kept for {recipe}", f"There are some for: {names}")
+    return KEPT_WEIGHTS[recipe]
 
 
 def train_parts(run: Run, watch: Watch, name: str) -> Path | None:
@@ -299,16 +315,3 @@ def resolve(device: str) -> str:
     if device == "cuda" and not here:
         raise BadInput.at("option --device", "there is no GPU that torch can use as 'cuda'", "Say cpu, or auto")
     return "cuda" if device != "cpu" and here else "cpu"
-
-
-def require_torch() -> None:
-    """Raises BadInput where what training needs is not installed."""
-    import importlib.util
-
-    from core.errors import BadInput, Problem
-
-    BadInput.gather(
-        Problem(f"package {name}", "is not installed", "pip install 'dreamline[generation]'")
-        for name in ("torch", "diffusers", "transformers", "accelerate", "peft")
-        if importlib.util.find_spec(name) is None
-    )

@@ -23,7 +23,7 @@ BROKERS = {
     "rabbitmq": os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
 }
 
-CAMPAIGN = "campaign: woken\nmodel: dreamo-mini\nprompt: a mug on a table\nseeds: 5\nformats: [square]\n"
+CAMPAIGN = "campaign: woken\nmodel: storyboard\nprompt: a mug on a table\nseeds: 5\nformats: [square]\n"
 
 
 def require(url: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.records import embedded
 
-CAMPAIGN = "campaign: slow\nmodel: dreamo-mini\nprompt: a mug on a table\nseeds: 40\nformats: [square]\n"
+CAMPAIGN = "campaign: slow\nmodel: storyboard\nprompt: a mug on a table\nseeds: 40\nformats: [square]\n"
 DREAMLINE = (sys.executable, "-m", "orchestrator.cli")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,14 +38,29 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environment(folder: Path, wheel: Path) -> Path:
     """The `bin` of a virtual environment with the wheel and what it always needs, no torch."""
-    folder = tmp_path_factory.mktemp("venv")
-    run(sys.executable, "-m", "venv", folder, cwd=folder)
+    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
     pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet")
     run(*pip, wheel, "-c", ROOT / "constraints.txt", cwd=folder)
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("plain") / "venv", wheel)
+
+
+@pytest.fixture(scope="module")
+def with_torch(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, where the packages of this environment come after its own: dreamline is the wheel's."""
+    folder = tmp_path_factory.mktemp("torch") / "venv"
+    programs = environment(folder, wheel)
+    own = run(programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder)
+    Path(own.strip(), "behind.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    found = run(programs / "python", "-c", "import core, torch; print(core.__file__)", cwd=folder)
+    assert found.startswith(str(folder))
+    return programs
 
 
 @pytest.fixture
@@ -58,6 +75,7 @@ def test_the_wheel_brings_migrations_examples_cards_and_types(wheel: Path) -> No
         "migrations/env.py",
         "dreamline/examples/summer-drop/campaign.yaml",
         "core/model_cards/dreamo-mini.toml",
+        "core/model_cards/dreamo-mini/dreamo.safetensors",
         "dreamline/py.typed",
     }
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
@@ -71,15 +89,35 @@ def test_the_wheel_brings_migrations_examples_cards_and_types(wheel: Path) -> No
 
 
 @pytest.mark.timeout(600)
-def test_the_wheel_migrates_a_database_and_runs_the_demo(installed: Path, home: Path, tmp_path: Path) -> None:
+def test_the_wheel_migrates_a_database_and_makes_a_storyboard(installed: Path, home: Path, tmp_path: Path) -> None:
     told = run(installed / "dreamline", "db", "upgrade", cwd=tmp_path, home=home)
     assert "tables are of version" in told
-    told = run(installed / "dreamline", "demo", cwd=tmp_path, home=home)
+    shutil.copytree(ROOT / "examples" / "summer-drop", tmp_path / "drop")
+    file = tmp_path / "drop" / "campaign.yaml"
+    file.write_text(file.read_text().replace("dreamo-mini", "storyboard"))
+    told = run(installed / "dreamline", "run", file, cwd=tmp_path, home=home)
+    assert "48 made, 0 reused, 0 failed" in told
+    assert "torch" not in run(installed / "python", "-m", "pip", "list", cwd=tmp_path)
+
+
+def test_the_demo_names_what_it_lacks(installed: Path, home: Path, tmp_path: Path) -> None:
+    command = [str(installed / "dreamline"), "demo"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"DREAMLINE_HOME": str(home)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "package torch: is not installed" in done.stderr
+    assert "pip install 'dreamline[generation]'" in done.stderr
+    assert not home.exists()
+
+
+@pytest.mark.timeout(900)
+def test_the_wheel_runs_the_demo_with_its_own_model(with_torch: Path, home: Path, tmp_path: Path) -> None:
+    told = run(with_torch / "dreamline", "demo", cwd=tmp_path, home=home)
     assert "48 made, 0 reused, 0 failed" in told
     assert len(list((tmp_path / "outputs" / "summer-drop").glob("*.png"))) == 48
-    told = run(installed / "dreamline", "demo", cwd=tmp_path, home=home)
+    told = run(with_torch / "dreamline", "demo", cwd=tmp_path, home=home)
     assert "0 made, 48 reused, 0 failed" in told
-    assert "torch" not in run(installed / "python", "-m", "pip", "list", cwd=tmp_path)
 
 
 def test_tracked_files_stay_small() -> None:

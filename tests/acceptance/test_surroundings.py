@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.records import embedded
 
-CAMPAIGN = "campaign: around\nmodel: dreamo-mini\nprompt: a mug on a table\nseeds: 4\nformats: [square]\n"
+CAMPAIGN = "campaign: around\nmodel: storyboard\nprompt: a mug on a table\nseeds: 4\nformats: [square]\n"
 
 
 @pytest.fixture

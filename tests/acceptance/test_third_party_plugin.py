@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin-logo"
 
 CAMPAIGN = """
 campaign: caps
-model: dreamo-mini
+model: storyboard
 references:
   mark: {kind: logo, image: logo.png, options: {colour: "#e4002b"}}
 prompt: "a {{ noun }} with [mark] on its front"
@@ -105,7 +105,7 @@ def test_a_strangers_plugin_is_installed_checked_used_and_missed(place: Place) -
     assert len(list((place.folder / "out").glob("*.png"))) == 4
     recorded = scores(place)
     assert [(plugin, name) for plugin, name, _ in recorded] == [("logo", "logo-colour")] * 4
-    assert all(0 <= value < 10 for _, _, value in recorded), "dreamo-mini's cards show the logo"
+    assert all(0 <= value < 10 for _, _, value in recorded), "storyboard's cards show the logo"
 
     place.run(*PIP, "uninstall", "--yes", "dreamline-logo")
     told = place.dreamline("plan", "caps.yaml", expect=2)

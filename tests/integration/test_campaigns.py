@@ -41,7 +41,7 @@ def plan(tmp_path: Path, settings: Settings, registry: Registry) -> Planner:
         rows = "".join(f"\n  - {{sku: {colour}, image: {colour}.png}}" for colour in colours.split())
         path = tmp_path / f"{name}.yaml"
         path.write_text(
-            f"campaign: {name}\nmodel: dreamo-mini\nrows:{rows}\n"
+            f"campaign: {name}\nmodel: storyboard\nrows:{rows}\n"
             f'references: {{ball: {{kind: subject, image: "{{{{ row.image }}}}"{options}}}}}\n'
             f'prompt: "a {{{{ row.sku }}}} ball from [ball]"\nseeds: {seeds}\n{more}'
         )

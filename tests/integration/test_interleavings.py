@@ -68,7 +68,7 @@ def plan(tmp_path: Path, settings: Settings, registry: Registry) -> Callable[...
         rows = "".join(f"\n  - {{sku: {noun}}}" for noun in nouns.split())
         path = tmp_path / "words.yaml"
         path.write_text(
-            f'campaign: words\nmodel: dreamo-mini\nrows:{rows}\nprompt: "a {{{{ row.sku }}}}"\nseeds: 1\n{more}'
+            f'campaign: words\nmodel: storyboard\nrows:{rows}\nprompt: "a {{{{ row.sku }}}}"\nseeds: 1\n{more}'
         )
         return make_plan(read_brief(path, settings, registry), settings, registry)
 

@@ -120,7 +120,7 @@ def test_an_uploaded_campaign_reads_nothing_outside_of_what_was_uploaded(
     ):
         campaign = {
             "campaign": "x",
-            "model": "dreamo-mini",
+            "model": "storyboard",
             "prompt": "a [it]" * ("it" in str(told)) or "a",
             **told,
         }

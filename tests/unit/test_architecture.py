@@ -104,7 +104,7 @@ def test_core_works_where_torch_is_not_installed() -> None:
         "import sys; sys.modules['torch'] = None\n"
         "from core import registry; from core.settings import Settings; from core.cards import load_card\n"
         "found = registry.load(Settings()); assert not found.broken, found.broken\n"
-        "print(sorted(found.kinds()), found.generator(load_card('dreamo-mini', Settings()), Settings(), 'cpu').id)"
+        "print(sorted(found.kinds()), found.generator(load_card('storyboard', Settings()), Settings(), 'cpu').id)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/")
     assert "['identity', 'style', 'subject', 'tryon']" in done.stdout

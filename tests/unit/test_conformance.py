@@ -162,7 +162,7 @@ def result(**more: Any) -> Callable[..., Preparation]:
         (lambda picture, options, bench: picture, "not a Preparation"),
         (result(picture=Pillow.new("RGBA", (64, 64))), "has to be RGB"),
         (result(picture=Pillow.new("RGB", (50, 50))), "not a multiple of 16"),
-        (result(picture=Pillow.new("RGB", (128, 128))), "128x128 is more than the 256 pixels"),
+        (result(picture=Pillow.new("RGB", (128, 128))), "128x128 is more than the 9216 pixels"),
         (result(mask=Pillow.new("L", (3, 3))), "the mask is L"),
         (result(warnings=["soft"]), "warnings are ['soft']"),
         (result(facts={"box": (1, 2)}), "facts are"),

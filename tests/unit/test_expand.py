@@ -78,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
 
 def read(folder: Path, text: str, registry: Registry | None = None) -> Brief:
     path = folder / "campaign.yaml"
-    path.write_text("campaign: test\nmodel: dreamo-mini\n" + text)
+    path.write_text("campaign: test\nmodel: storyboard\n" + text)
     return read_brief(path, Settings(home=folder), registry or registry_of(Kinds()))
 
 

@@ -21,7 +21,7 @@ from core.recipes import KEY, read_recipe
 from core.requests import Reference, Request
 from core.settings import Settings
 
-REQUEST = Request("dreamo-mini", "a mug", (Reference("mug", "subject", "a" * 64),), 512, 512, 0, 8, 3.5)
+REQUEST = Request("storyboard", "a mug", (Reference("mug", "subject", "a" * 64),), 512, 512, 0, 8, 3.5)
 
 
 def png(told: Any) -> bytes:

@@ -14,11 +14,11 @@ from core.requests import Method, Reference, Request
 from core.settings import Settings
 from orchestrator.planning.keys import ModelPin, canonical, job_key, model_pin, preparation_key, variant_key
 
-MODEL = ModelPin("dreamo-mini", "fake/1", "0" * 64)
+MODEL = ModelPin("storyboard", "fake/1", "0" * 64)
 REFERENCE = Reference(
     "product", "subject", "a" * 64, "mug.png", {"margin": 0.1}, "subject 1", Method("grabcut", "1", {"w": "1"})
 )
-REQUEST = Request("dreamo-mini", "a mug from [ref#1]", (REFERENCE,), 512, 512, 0, 8, 3.5)
+REQUEST = Request("storyboard", "a mug from [ref#1]", (REFERENCE,), 512, 512, 0, 8, 3.5)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_generator_model_and_the_order_of_references_change_the_key() -> None:
 
 
 def test_a_weights_file_or_a_setting_of_the_card_changes_the_pin_and_its_words_do_not() -> None:
-    card = load_card("dreamo-mini", Settings())
+    card = load_card("storyboard", Settings())
     pin = model_pin(card, "fake/1", {"a.safetensors": "1"})
     assert model_pin(card, "fake/1", {"a.safetensors": "2"}) != pin
     assert model_pin(replace(card, base="elsewhere"), "fake/1", {"a.safetensors": "1"}) != pin

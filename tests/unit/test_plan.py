@@ -24,7 +24,7 @@ from orchestrator.planning.plan import Plan, make_plan
 
 CAMPAIGN = """
 campaign: two-kinds
-model: dreamo-mini
+model: storyboard
 rows:
   - {{sku: mug, kind: thing, image: mug.png}}
   - {{sku: ann, kind: face, image: ann.png}}

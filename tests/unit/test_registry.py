@@ -107,13 +107,13 @@ def test_generators_of_plugins_come_before_our_own() -> None:
         def make_generator(self) -> Any:
             return self
 
-    card, settings = load_card("dreamo-mini", Settings()), Settings()
+    card, settings = load_card("storyboard", Settings()), Settings()
     assert registry_of(generation=builtin).generator(card, settings, "cpu").id != "mine/1"
     assert registry_of(mine=Mine(), generation=builtin).generator(card, settings, "cpu").id == "mine/1"
 
 
 def test_a_card_that_nobody_makes_images_for_is_an_error() -> None:
-    card = load_card("dreamo-mini", Settings())
+    card = load_card("storyboard", Settings())
     with pytest.raises(DreamlineError, match="no plugin makes the generator"):
         registry_of().generator(card, Settings(), "cpu")
 
@@ -125,7 +125,7 @@ def test_a_blocked_plugin_is_left_out_and_a_choice_leaves_out_the_others() -> No
 
 def test_our_generators_stay_when_others_are_chosen() -> None:
     registry = load(Settings(plugins=("style",)))
-    assert registry.generator(load_card("dreamo-mini", Settings()), Settings(), "cpu").id
+    assert registry.generator(load_card("storyboard", Settings()), Settings(), "cpu").id
 
 
 @pytest.mark.parametrize("field", ["plugins", "block"])

@@ -26,6 +26,8 @@ from core.training.world.truth import WORLDS, World
 
 SUBJECTS = (SCENE, PRODUCT, PERSON)
 FILE, FACTS = "readers.safetensors", "readers.json"
+SHIPPED = Path(__file__).parent / "weights"
+"""Trained readers that come along, in a folder for each world."""
 TOGETHER = 64
 """Cuts that are read at a time."""
 

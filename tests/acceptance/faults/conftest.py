@@ -55,7 +55,7 @@ class Stage:
             rows.append(f"P{k},ball,{colour}.png")
         (self.folder / "products.csv").write_text("\n".join(rows))
         (self.folder / "campaign.yaml").write_text(
-            "campaign: faults\nmodel: dreamo-mini\nrows: products.csv\n"
+            "campaign: faults\nmodel: storyboard\nrows: products.csv\n"
             'references: {product: {kind: subject, image: "{{ row.image }}"}}\n'
             'prompt: "a {{ row.noun }} from [product] {{ scene }}"\n'
             "vary: {scene: [on the beach, in a studio]}\nseeds: 10\nformats: [square, portrait]\n"

@@ -16,11 +16,14 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 
 from core.errors import BadInput, Stopped
 from core.generation.transformer import DreamOTransformer
+from core.training.adapter import adapter_tensors
 from core.training.autoencoder import PatchEncoder
 from core.training.checkpoints import newest_checkpoint, save_checkpoint
+from core.training.export import export_model
 from core.training.loop import Length, Loop, Progress
 from core.training.muon import orthogonal
 from core.training.optimising import Average, rate_factor
@@ -200,6 +203,12 @@ def test_what_is_left_to_chance_follows_from_seed_and_step() -> None:
     assert not torch.equal(Chances.of(1, 2).times(5), Chances.of(1, 2, part=1).times(5))
 
 
+def test_shifted_noise_levels_are_those_of_a_shifted_schedule() -> None:
+    even, shifted = Chances.of(0, 1).times(200), Chances.of(0, 1).times(200, 2.5)
+    assert torch.allclose(shifted, 2.5 * even / (1 + 1.5 * even), atol=1e-6)
+    assert even.median() == pytest.approx(0.5, abs=0.1)
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8)])
 def test_muons_matrices_come_out_nearly_orthogonal(shape: tuple[int, ...]) -> None:
     turned = orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
@@ -220,6 +229,24 @@ def test_a_run_can_begin_with_the_weights_of_another(tmp_path: Path, recipe: Rec
     assert all(torch.equal(begun[name], value) for name, value in given.items())
     run.train()
     assert run.finished(recipe.stages[0])
+
+
+def test_a_run_can_begin_with_an_exported_model(tmp_path: Path, recipe: Recipe, nano_base: Path) -> None:
+    whole = short(recipe, 2, stages=2)
+    first = Run(whole, tmp_path / "first")
+    first.train()
+    card = export_model(first, tmp_path / "model", "small")
+    run = Run(whole, tmp_path / "run")
+    run.begin_with(card.parent / "small")
+    assert {path.name for path in run.base_folder.iterdir()} == {
+        *("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+    }
+    assert load_file(run.adapter_file).keys() == load_file(first.adapter_file).keys()
+    base, adapter = run.parts(whole.stages[1])
+    assert adapter is not None
+    found = adapter_tensors(base.transformer, adapter)
+    kept = load_file(card.parent / "small" / "dreamo.safetensors")
+    assert all(torch.equal(found[name], value.float()) for name, value in kept.items())
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path, nano_base: Path) -> None:
@@ -248,7 +275,7 @@ def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_first(tmp_path: Path, r
 
 def test_the_kept_weights_fit_their_recipe(tmp_path: Path) -> None:
     run = Run(mini(), tmp_path)
-    run.begin_with(KEPT_WEIGHTS / "mini")
+    run.begin_with(KEPT_WEIGHTS["mini"])
     base = run.new_base()
     assert sum(parameter.numel() for parameter in base.transformer.parameters()) == 5_146_176
     assert PatchEncoder.read(base.vae) is not None

@@ -19,8 +19,6 @@ from core.cards import read_card
 from core.training.loop import Loop
 from core.training.recipes import RECIPES, NewBase, Recipe
 from core.training.runs import Run
-from core.training.world.readers import new_readers, save_readers
-from core.training.world.truth import SMALL
 from orchestrator import cli
 
 Dreamline = Callable[..., tuple[int, str, str]]
@@ -76,7 +74,6 @@ def test_a_run_ends_with_a_model_a_report_and_measurements(dreamline: Dreamline,
     assert read_card(tmp_path / "first/model/dreamo-mini.toml").area == 64 * 64
     assert (tmp_path / "first/losses.png").is_file()
 
-    save_readers(new_readers(SMALL), tmp_path / "home/readers/small")
     code, out, err = dreamline(
         "train", "eval", "first", "--samples", "1", "--tasks", "subject,text", "--steps", "1"
     )
