@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from core.errors import BadInput, DreamlineError
 from core.generation.dreamo import DreamO
 from core.generation.memory import choose, resolve_device
+from core.generation.model import vae_precision
 
 GB = 10**9
 
@@ -64,6 +66,18 @@ def test_offloading_changes_no_byte(mode, ask, own_settings, card):
 def test_a_precision_that_is_none_is_named(ask, own_settings, card):
     with pytest.raises(BadInput, match=r"DREAMLINE_PRECISION.*half"):
         DreamO(card, replace(own_settings, precision="half"), "cpu").latents(*zip(*[ask()], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("stored", "computed"),
+    [(torch.float32, torch.float32), (torch.float16, torch.float32), (torch.bfloat16, torch.bfloat16)],
+)
+def test_an_autoencoder_that_was_not_written_in_bfloat16_is_not_rounded_to_it(tmp_path, golden, stored, computed):
+    tensors = load_file(golden / "base" / "vae" / "diffusion_pytorch_model.safetensors")
+    path = tmp_path / "diffusion_pytorch_model.safetensors"
+    save_file({name: tensor.to(stored) for name, tensor in tensors.items()}, path)
+    assert vae_precision(tmp_path, torch.bfloat16) == computed
+    assert vae_precision(tmp_path, torch.float32) == torch.float32
 
 
 def test_fp8_without_torchao_says_what_to_install(monkeypatch):

@@ -66,6 +66,7 @@ def image_of(card: Path, home: Path) -> Image.Image:
 def test_the_exported_card_makes_images_wherever_it_is_moved(run: Run, tmp_path: Path) -> None:
     card = export_model(run, tmp_path / "model")
     assert card == tmp_path / "model" / "dreamo-mini.toml"
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "model").rglob("*"))
     (tmp_path / "model").rename(tmp_path / "elsewhere")
     assert image_of(tmp_path / "elsewhere" / card.name, tmp_path / "home").size == (48, 32)
 
