@@ -17,6 +17,7 @@ from torch import Tensor
 from core.generation.sequence import Layout
 from core.generation.transformer import DreamOTransformer, JointAttention
 from core.training.losses import (
+    inside_outside,
     placeholder_loss,
     response,
     routing_p,
@@ -102,6 +103,12 @@ class RoutingTap:
     def losses(self) -> dict[str, Tensor]:
         """Means over layers: `route P`, `route S`, `route R`, `placeholder`, as far as there were any."""
         return {name: torch.stack(parts).mean() for name, parts in self.taken.items()}
+
+    def contrast(self) -> dict[str, Tensor]:
+        """The response's mean where its mask is and where it is not: what routing is to drive apart."""
+        responses, masks = self.response_map().flatten(0, 1), self.mask_BNS.flatten(0, 1)
+        inside, outside = inside_outside(responses, masks)
+        return {"response inside": inside.mean(), "response outside": outside.mean()}
 
     def response_map(self) -> Tensor:
         """The response of each noisy token to each reference, averaged over layers, (B, N references, S)."""

@@ -182,6 +182,11 @@ class PatchEncoder:
         weight = self.weight_CF.reshape(-1, 3, 8, 8)
         return functional.conv2d(picture_B3HW, weight, self.offset_C, stride=8)
 
+    def inverse(self, latent_BCHW: Tensor) -> Tensor:
+        """The nearest picture without a decoder, softer than the real one: (B, C, H/8, W/8) → (B, 3, H, W)."""
+        weight = torch.linalg.pinv(self.weight_CF).T.reshape(-1, 3, 8, 8)
+        return functional.conv_transpose2d(latent_BCHW - self.offset_C[:, None, None], weight, stride=8)
+
 
 def decoder_loss(made_B3HW: Tensor, picture_B3HW: Tensor) -> Tensor:
     """Absolute difference of pixels and of their differences to the right and below: sharp edges count twice."""

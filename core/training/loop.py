@@ -75,6 +75,7 @@ class Loop:
         batches: from a batch number on, for ever.
         accelerator: accelerate's; it knows devices and processes.
         shown: called with progress, losses and speed now and then.
+        look: called with the step at each checkpoint, while the weights are their average.
         stop: asked before each step; where it says yes, a checkpoint is written and `Stopped` raised.
     """
 
@@ -86,6 +87,7 @@ class Loop:
     accelerator: Any
     shown: Callable[[Progress, Length, dict[str, float]], None] = lambda progress, length, figures: None
     stop: Callable[[], bool] = lambda: False
+    look: Callable[[int], object] = lambda step: None
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -205,6 +207,9 @@ class Loop:
         """Writes a checkpoint; in the first process only."""
         if self.accelerator.is_main_process:
             save_checkpoint(self.state(), self.folder / "checkpoints", self.progress.step)
+            exchange(self.parameters, self.average)
+            self.look(self.progress.step)
+            exchange(self.parameters, self.average)
 
     def _stream(self) -> Iterator[Batch]:
         """From the batch that the next step needs."""

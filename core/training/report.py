@@ -19,6 +19,8 @@ MEANINGS = {
     "route S": "routing, softmax over the image",
     "route R": "routing, share of the owner",
     "placeholder": "placeholders look at their references",
+    "response inside": "routing response where the mask is",
+    "response outside": "routing response elsewhere",
     "norm": "length of the gradient",
     "rate": "factor on the learning rates",
 }

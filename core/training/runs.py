@@ -26,6 +26,7 @@ from core.training.checkpoints import clear_checkpoints
 from core.training.computing import autocast, quicken
 from core.training.drawing import Drawing, pixels, stream
 from core.training.loop import Length, Loop, Progress, empty_texts
+from core.training.preview import Preview
 from core.training.recipe_files import FILE, plain_recipe
 from core.training.recipes import GivenBase, NewBase, Recipe, Stage
 from core.training.trainee import Trainee
@@ -36,7 +37,7 @@ from core.training.world.truth import WORLDS
 Shown = Callable[[Progress, Length, dict[str, float]], None]
 
 ADAPTER = "dreamo.safetensors"
-OF_A_RUN = ("checkpoints", "journal.jsonl", "finished", "training.json", ADAPTER)
+OF_A_RUN = ("checkpoints", "previews", "journal.jsonl", "finished", "training.json", ADAPTER)
 """What may stand beside a base's weights and is no part of the base."""
 
 DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
@@ -152,6 +153,7 @@ class Run:
         trainee = Trainee(base, adapter, empty, self.recipe.guidance, self.recipe.shift).to(accelerator.device)
         compiled = self.recipe.compiled and stage.trains == "base"
         quicken(base.transformer, base.t5, accelerator.device.type, compiled=compiled)
+        preview = Preview(trainee, stage, drawing, encoder, self.folder / stage.name / "previews")
         loop = Loop(
             self.recipe,
             stage,
@@ -161,6 +163,7 @@ class Run:
             accelerator,
             self.shown,
             self.stop,
+            preview.draw,
         )
         loop.run()
         accelerator.wait_for_everyone()

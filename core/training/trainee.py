@@ -141,7 +141,7 @@ class Trainee(nn.Module):
         told = (target_BSD, references_BRD, text_BTE, pooled_BP, ids_N3, roles_BLW, weight_BS)
         losses = self.denoising(*told, chances, tap, stage.routing.layers if stage.routing else "all")
         if tap is not None:
-            losses |= tap.losses()
+            losses |= tap.losses() | tap.contrast()
             forms = stage.routing.forms if stage.routing else ()
             weights: dict[str, float] = {f"route {form}": weight for form, weight in forms}
             weights["placeholder"] = stage.placeholder_weight
@@ -181,18 +181,37 @@ class Trainee(nn.Module):
         layers: str = "all",
     ) -> dict[str, Tensor]:
         """L_diff: the velocity that the transformer predicts against noise minus target."""
-        device = target_BSD.device
-        time_B = chances.times(len(target_BSD), self.shift).to(device)
+        time_B = chances.times(len(target_BSD), self.shift).to(target_BSD.device)
         noise_BSD = chances.normal_like(target_BSD)
+        noisy_BSD = mix(target_BSD, noise_BSD, time_B)
+        told = (references_BRD, text_BTE, pooled_BP, ids_N3, roles_BLW)
+        velocity_BSD = self.velocity(noisy_BSD, time_B, *told, tap, layers)
+        loss = diffusion_loss(velocity_BSD, flow_target(target_BSD, noise_BSD), weight_BS)
+        return {"loss": loss, "diffusion": loss.detach()}
+
+    def velocity(
+        self,
+        noisy_BSD: Tensor,
+        time_B: Tensor,
+        references_BRD: Tensor | None,
+        text_BTE: Tensor,
+        pooled_BP: Tensor,
+        ids_N3: Tensor,
+        roles_BLW: Tensor | None,
+        tap: RoutingTap | None = None,
+        layers: str = "all",
+    ) -> Tensor:
+        """What the transformer predicts for noisy tokens at these noise levels, (B, S, D)."""
+        device = noisy_BSD.device
         guidance_B = None
         if self.transformer.config.guidance_embeds:
-            guidance_B = torch.full((len(target_BSD),), self.guidance or 1.0, device=device)
+            guidance_B = torch.full((len(noisy_BSD),), self.guidance or 1.0, device=device)
         watching: AbstractContextManager[Any] = (
             nullcontext() if tap is None else tapped(self.transformer, tap, layers)
         )
         with watching:
-            velocity_BSD = self.transformer(
-                noisy_BSD=mix(target_BSD, noise_BSD, time_B),
+            velocity_BSD: Tensor = self.transformer(
+                noisy_BSD=noisy_BSD,
                 references_BRD=references_BRD,
                 text_BTE=text_BTE,
                 pooled_BP=pooled_BP,
@@ -202,8 +221,7 @@ class Trainee(nn.Module):
                 roles_BLW=roles_BLW,
                 mapping=self.adapter.mapping if self.adapter else None,
             )
-        loss = diffusion_loss(velocity_BSD, flow_target(target_BSD, noise_BSD), weight_BS)
-        return {"loss": loss, "diffusion": loss.detach()}
+        return velocity_BSD
 
     def encoded(self, batch: Batch) -> Batch:
         """Latents for pixels: the posterior's mode, shifted and scaled as the base wants it."""

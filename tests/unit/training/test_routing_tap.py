@@ -69,6 +69,7 @@ def test_routing_is_the_mean_over_layers_and_references_and_reaches_no_text(base
     assert key.grad[:, :5].abs().sum() == 0
     assert key.grad[:, 5:11].abs().sum() > 0
     assert tap.response_map().shape == (2, 2, 6)
+    assert set(tap.contrast()) == {"response inside", "response outside"}
 
 
 def test_placeholders_count_only_where_all_of_them_are_said(base: Base) -> None:
