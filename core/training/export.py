@@ -31,7 +31,7 @@ from core.training.autoencoder import PatchEncoder
 from core.training.journal import JOURNAL, read_journal
 from core.training.recipe_files import plain_recipe
 from core.training.recipes import NewBase, Recipe, Sizes
-from core.training.runs import Run
+from core.training.runs import TRAINING, Run
 from core.training.world.samples import REFERENCES
 
 TITLE = "dreamline's own small DreamO, for examples, demos and tests"
@@ -85,7 +85,7 @@ def export_model(
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            write_model(run, making, name, title, sampling or Sampling())
+            write_model(run, making, name, title, sampling or usual_sampling(run.recipe))
             # Made for their owner alone: a model is for everybody who may read the folder above.
             for path in (making, *making.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
@@ -138,7 +138,7 @@ def write_model(run: Run, folder: Path, name: str, title: str, sampling: Samplin
         write_base(run.base_folder, place)
     save_adapter(load_file(run.adapter_file), place / "dreamo.safetensors")
     text = json.dumps(training_of(run), indent=1) + "\n"
-    (place / "training.json").write_text(text, encoding="utf-8")
+    (place / TRAINING).write_text(text, encoding="utf-8")
     path = folder / f"{name}.toml"
     path.write_text(card_text(run, name, title, sampling), encoding="utf-8")
     read_card(path)
@@ -214,14 +214,24 @@ def require_small(place: Path) -> None:
 
 
 def training_of(run: Run) -> dict[str, Any]:
-    """How it was trained: the recipe, and what each stage took."""
+    """How it was trained: the recipe, what each stage took, and the stages of the runs that it went on from."""
     stages = []
     for stage in run.recipe.stages:
         lines = read_journal(run.folder / stage.name / JOURNAL)
         end = lines[-1] if lines else {"step": 0, "samples": 0, "seconds": 0.0}
         told = {"stage": stage.name, "steps": end["step"], "samples": end["samples"]}
         stages.append({**told, "hours": round(end["seconds"] / 3600, 4)})
-    return {"recipe": plain_recipe(run.recipe), "stages": stages, "torch": torch.__version__.partition("+")[0]}
+    return {
+        "recipe": plain_recipe(run.recipe),
+        "stages": stages,
+        "before": run.stages_before(),
+        "torch": torch.__version__.partition("+")[0],
+    }
+
+
+def usual_sampling(recipe: Recipe) -> Sampling:
+    """A small base of one's own has no guidance embedding: a second pass, without references, takes its place."""
+    return Sampling(true_cfg=2.0) if isinstance(recipe.base, NewBase) else Sampling()
 
 
 def card_text(run: Run, name: str, title: str, sampling: Sampling) -> str:

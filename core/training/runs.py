@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +38,9 @@ from core.training.world.truth import WORLDS
 Shown = Callable[[Progress, Length, dict[str, float]], None]
 
 ADAPTER = "dreamo.safetensors"
-OF_A_RUN = ("checkpoints", "previews", "journal.jsonl", "finished", "training.json", ADAPTER)
+TRAINING, BEFORE = "training.json", "before.json"
+"""How a model was trained: beside an exported one; in the folder of a run that goes on from it."""
+OF_A_RUN = ("checkpoints", "previews", "journal.jsonl", "finished", TRAINING, ADAPTER)
 """What may stand beside a base's weights and is no part of the base."""
 
 DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
@@ -118,6 +121,15 @@ class Run:
         if adapter.is_file() and not self.adapter_file.exists():
             self.adapter_file.parent.mkdir(exist_ok=True)
             shutil.copyfile(adapter, self.adapter_file)
+        if (base / TRAINING).is_file():
+            shutil.copyfile(base / TRAINING, self.folder / BEFORE)
+
+    def stages_before(self) -> list[dict[str, Any]]:
+        """What the stages took whose weights this run began with, the earliest first."""
+        if not (self.folder / BEFORE).is_file():
+            return []
+        told = json.loads((self.folder / BEFORE).read_text(encoding="utf-8"))
+        return [*told.get("before", ()), *told["stages"]]
 
     def train(self) -> None:
         """Every stage that is not finished, in order."""

@@ -94,6 +94,8 @@ def run(
 
     --set takes the path of a value as recipe.json shows it; a stage goes by its name, * means all of them.
 
+    DIR/STAGE/previews shows a few fixed samples as the model makes them at each checkpoint.
+
     Time is what training takes; drawing the first samples, the decoder and the export come on top. Ctrl-C writes a
     checkpoint and ends with exit code 130; the same command, or `dreamline train resume`, goes on from there.
     """  # noqa: D301 - click reads the \b

@@ -242,6 +242,7 @@ def test_a_run_can_begin_with_an_exported_model(tmp_path: Path, recipe: Recipe, 
         *("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
     }
     assert load_file(run.adapter_file).keys() == load_file(first.adapter_file).keys()
+    assert [(one["stage"], one["steps"]) for one in run.stages_before()] == [("base", 2), ("warm-up", 2)]
     base, adapter = run.parts(whole.stages[1])
     assert adapter is not None
     found = adapter_tensors(base.transformer, adapter)
