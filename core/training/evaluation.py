@@ -23,7 +23,7 @@ from core.settings import Settings
 from core.training.measures import MEASURES, Interval, Seen, gathered, measure
 from core.training.world.readers import Readers
 from core.training.world.reading import PERSON, PRODUCT
-from core.training.world.samples import TASKS, Canvas, Sample, draw_sample
+from core.training.world.samples import REFERENCES, TASKS, Canvas, Sample, draw_sample
 from core.training.world.truth import Product, World
 
 MODEL, BASE, DRAWINGS = "model", "base", "drawings"
@@ -136,7 +136,7 @@ def evaluate(
     drawn = draw(plan, progressed)
     made: list[Made] = []
     for source in plan.sources:
-        of = card if source == MODEL else replace(card, adapters=(), embeddings="")
+        of = open_to(card, plan.tasks) if source == MODEL else replace(card, adapters=(), embeddings="")
         generator = None if source == DRAWINGS else DreamO(of, settings, device)
         for split, samples in drawn.items():
             pictures = produce(samples, source, generator, steps, progressed)
@@ -148,6 +148,11 @@ def evaluate(
         for name, one in found.items()
     }
     return Report(card.name, card.title, plan.world.name, plan.count, steps, shares, rows), made
+
+
+def open_to(card: ModelCard, tasks: Sequence[str]) -> ModelCard:
+    """The card, taking as many references as these tasks have: measuring is to say what comes of untaught ones."""
+    return replace(card, max_references=max(card.max_references, *(len(REFERENCES[task]) for task in tasks)))
 
 
 def check(plan: Plan, readers: Readers) -> None:

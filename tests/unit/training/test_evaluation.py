@@ -175,7 +175,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "nano.toml"
     path.write_text(
         'name = "nano"\ntitle = "Untrained"\ngenerator = "dreamo"\nbase = "base"\nsteps = 2\n'
-        'embeddings = "dreamo.safetensors"\nsides = [64, 160]\n'
+        'embeddings = "dreamo.safetensors"\nsides = [64, 160]\nmax_references = 1\n'
         '[[adapters]]\nrepository = "adapter"\nfile = "dreamo.safetensors"\nnaming = "published"\n'
     )
     return path
@@ -190,6 +190,7 @@ TASKS = ("subject", "two-subjects", "identity-tryon", "style", "text")
 
 
 def test_an_untrained_model_is_evaluated_to_the_end(card: Path, settings: Settings, tmp_path: Path) -> None:
+    """Its card takes one reference; tasks with two are measured all the same."""
     plan = Plan(str(card), SMALL, 2, tasks=TASKS, splits=("new", "held-out"), canvas=Canvas(64, 64))
     told: list[tuple[int, int, str]] = []
     report, made = evaluate(plan, settings, new_readers(SMALL), progressed=lambda *progress: told.append(progress))
