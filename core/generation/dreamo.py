@@ -119,6 +119,8 @@ class DreamO:
         warnings = (
             [f"the last {left_out} tokens of the prompt have no place and were left out"] if left_out else []
         )
+        if lacking := self.model.text.tokenizers.known(request.prompt)[1]:
+            warnings.append(f"words that the model does not know were left out: {', '.join(lacking)}")
         plan = self.model.plan
         return {
             "generator": self.id,
@@ -166,7 +168,7 @@ class DreamO:
             made = self.model.text.encode(prompt, self.model.plan.text)
             return {"text": made.text_TE.to(self.model.device), "pooled": made.pooled_P.to(self.model.device)}
 
-        kept = self.prompts.get(key_of("prompt/1", self.model.fingerprints["text"], prompt), make)
+        kept = self.prompts.get(key_of("prompt/2", self.model.fingerprints["text"], prompt), make)
         return Words(kept["text"], kept["pooled"])
 
     def _reference(self, preparation: Preparation) -> Tensor:

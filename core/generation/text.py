@@ -11,6 +11,7 @@ Shape suffixes: T text tokens, E T5's width, P CLIP's width.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,18 +58,45 @@ class Tokenizers:
             t5.add_tokens(list(PLACEHOLDERS), special_tokens=False)
         return cls(clip, t5, min(length, t5.model_max_length))
 
+    def known(self, prompt: str) -> tuple[str, list[str]]:
+        """The prompt as far as a vocabulary of whole words has it, and the words that it lacks.
+
+        A sentence of which it has half or less goes as a whole, and the last full stop with it: captions of the
+        drawn world have none. FLUX's T5 is made of pieces of words and takes all.
+        """
+        from tokenizers.models import WordLevel
+
+        if not isinstance(self.t5.backend_tokenizer.model, WordLevel):
+            return prompt, []
+        prompt = prompt.rstrip(LAST)
+        if not self._lacks(prompt):
+            return prompt, []
+        kept, lacking = [], []
+        for sentence in re.split(r"(?<=[.!?])\s+", prompt):
+            words = sentence.split()
+            strange = [word for word in words if self._lacks(word)]
+            lacking += strange
+            if 2 * len(strange) < len(words):
+                kept += [word for word in words if word not in strange]
+        return " ".join(kept).rstrip(LAST), [word.strip(".,:;!?") for word in lacking]
+
+    def _lacks(self, text: str) -> bool:
+        return self.t5.unk_token_id in self.t5(text, add_special_tokens=False, verbose=False).input_ids
+
     def ids(self, prompt: str) -> tuple[Tensor, Tensor]:
-        """(CLIP's ids, T5's ids), each (1, length)."""
+        """(CLIP's ids, T5's ids) of what is known of the prompt, each (1, length)."""
+        prompt, _ = self.known(prompt)
         said = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
         clip = self.clip([prompt], max_length=min(self.clip.model_max_length, CLIP_TOKENS), **said)
         return clip.input_ids, self.t5([prompt], max_length=self.length, **said).input_ids
 
     def too_long(self, prompt: str) -> int:
         """How many T5 tokens of the prompt have no place and are left out."""
-        return max(0, len(self.t5(prompt, verbose=False).input_ids) - self.length)
+        return max(0, len(self.t5(self.known(prompt)[0], verbose=False).input_ids) - self.length)
 
 
 CLIP_TOKENS = 77
+LAST = " .!?"
 T5_WORDS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 
 

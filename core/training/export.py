@@ -231,7 +231,8 @@ def training_of(run: Run) -> dict[str, Any]:
 
 def usual_sampling(recipe: Recipe) -> Sampling:
     """A small base of one's own has no guidance embedding: a second pass, without references, takes its place."""
-    return Sampling(true_cfg=2.0) if isinstance(recipe.base, NewBase) else Sampling()
+    own = isinstance(recipe.base, NewBase)
+    return Sampling(guidance=0.0, true_cfg=2.0, negative_guidance=0.0) if own else Sampling()
 
 
 def card_text(run: Run, name: str, title: str, sampling: Sampling) -> str:

@@ -34,7 +34,7 @@ class TextShape:
 def write_tokenizers(words: Sequence[str], shape: TextShape, base: Path) -> None:
     """Writes `tokenizer` (CLIP's, byte pairs) and `tokenizer_2` (T5's, one token a word) below a base folder.
 
-    Words of neither list become `<unk>` for T5; CLIP spells them.
+    Words that are not in the list are left out of prompts (`core.generation.text.Tokenizers.known`).
     """
     write_t5_tokenizer(words, shape.length, base / "tokenizer_2")
     write_clip_tokenizer(words, base / "tokenizer")

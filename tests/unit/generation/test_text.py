@@ -29,6 +29,11 @@ def test_ids_around_placeholders_are_pinned(prompt, tokenizers):
     assert set(ids[0, length:].tolist()) == {0}
 
 
+def test_a_vocabulary_of_pieces_of_words_takes_every_prompt(tokenizers):
+    prompt = "a wumpus, exactly as in the reference. \N{SNOWMAN}"
+    assert tokenizers.known(prompt) == (prompt, [])
+
+
 def test_clip_sees_no_added_words(tokenizers):
     clip, _ = tokenizers.ids("[ref#1]")
     pieces = [tokenizers.clip.convert_ids_to_tokens(one) for one in clip[0, 1:8].tolist()]

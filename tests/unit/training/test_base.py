@@ -79,7 +79,17 @@ def test_each_word_of_the_world_is_one_token_and_placeholders_are_added_words(tm
     assert told.t5.convert_ids_to_tokens(t5[0, 8:10].tolist()) == ["from", "[ref#1]"]
     assert t5.shape == (1, 40)
     assert told.clip.convert_ids_to_tokens(clip[0, :3].tolist()) == ["<|startoftext|>", "generate</w>", "a</w>"]
-    assert unknown in told.ids("a wumpus")[1][0].tolist()
+
+
+def test_words_that_a_vocabulary_lacks_are_left_out_and_named(tmp_path: Path) -> None:
+    write_tokenizers(caption_words(SMALL), TextShape(), tmp_path)
+    told = Tokenizers.read(tmp_path, 40)
+    plain = "a mug from [ref#1] on the beach"
+    assert told.known(plain) == told.known(f"{plain}. ") == (plain, [])
+    strange = "a fancy mug from [ref#1] on the beach. colours exactly as in the reference."
+    assert told.known(strange) == (plain, ["fancy", "colours", "exactly", "reference"])
+    assert all(torch.equal(one, two) for one, two in zip(told.ids(strange), told.ids(plain), strict=True))
+    assert told.known("wumpus!") == ("", ["wumpus"])
 
 
 def test_exchanging_two_nouns_changes_what_t5_says(base: Base) -> None:
