@@ -23,7 +23,7 @@ DREAMLINE = (sys.executable, "-m", "orchestrator.cli")
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    for name, value in (("HOME", str(tmp_path / "home")), ("FAKE_SECONDS", "0.1"), ("POLL_SECONDS", "0.5")):
+    for name, value in (("HOME", str(tmp_path / "home")), ("FAKE_SECONDS", "0.2"), ("POLL_SECONDS", "0.5")):
         monkeypatch.setenv(f"DREAMLINE_{name}", value)
     (tmp_path / "campaign.yaml").write_text(CAMPAIGN)
     yield tmp_path
