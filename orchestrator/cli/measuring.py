@@ -33,7 +33,12 @@ WORLDS = ("small", "full")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to generate [auto]."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder [DIR/evaluation].")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder [DIR/evaluation, or evaluation/CARD].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the measurements as one JSON document.")
 @click.pass_obj
 def command(
@@ -70,7 +75,7 @@ def command(
     from core.training.evaluation import REPORT, TABLES, evaluate
 
     plan = plan_of(what, settings, world, samples, tasks, steps)
-    out = output or (Path(what) if Path(what).is_dir() else Path(plan.card).parent) / "evaluation"
+    out = output or folder_for(what)
     told = quiet if as_json else said
     read = readers_of(plan, readers, settings, told)
     report, made = evaluate(
@@ -83,6 +88,13 @@ def command(
         return
     for name in (TABLES, REPORT, SHEET):
         click.echo(str(out / name))
+
+
+def folder_for(what: str) -> Path:
+    """Inside a run, beside a card's file; of a card by its name in the folder where one is."""
+    if Path(what).is_dir():
+        return Path(what) / "evaluation"
+    return Path(what).parent / "evaluation" if what.endswith(".toml") else Path("evaluation") / what
 
 
 def said(text: str) -> None:

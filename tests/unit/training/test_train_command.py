@@ -90,6 +90,14 @@ def test_a_run_ends_with_a_model_a_report_and_measurements(dreamline: Dreamline,
     assert (code, out) == (0, "given/mine.toml\n"), err
 
 
+def test_measurements_of_a_shipped_model_lie_where_one_is(dreamline: Dreamline, tmp_path: Path) -> None:
+    told = ("--samples", "1", "--tasks", "subject", "--steps", "1", "--device", "cpu")
+    code, out, err = dreamline("train", "eval", "dreamo-mini", *told)
+    assert code == 0, err
+    assert out.splitlines()[0] == "evaluation/dreamo-mini/report.md"
+    assert (tmp_path / "evaluation/dreamo-mini/samples.png").is_file()
+
+
 def test_json_prints_a_line_for_each_report_and_the_paths_at_last(dreamline: Dreamline) -> None:
     code, out, _ = dreamline("train", "run", "nano", "--folder", "first", "--device", "cpu", "--json")
     lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
