@@ -25,9 +25,9 @@ from core.generation.files import (
     embeddings_file,
     file_hash,
     require_files,
-    weight_files,
 )
 from core.generation.names import EMBEDDINGS, INDEX, PLACEHOLDERS, TASK
+from core.generation.precision import precision_of, vae_precision
 from core.generation.schedule import Schedule
 from core.generation.sequence import RoleVectors
 from core.generation.text import TextEncoders, Tokenizers, read_t5
@@ -178,19 +178,6 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     return Model(card, device, precision, plan, schedule, text, vae, transformer, roles, fingerprints)
 
 
-def vae_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
-    """That of the model, unless the autoencoder's files hold more than bfloat16: then float32.
-
-    FLUX's own are in bfloat16; dreamo-mini's encoder cancels large numbers and stands no such rounding.
-    """
-    import torch
-    from safetensors import safe_open
-
-    with safe_open(weight_files(folder)[0], "pt") as tensors:
-        stored = tensors.get_slice(next(iter(tensors.keys()))).get_dtype()
-    return precision if stored == "BF16" else torch.float32
-
-
 def read_schedule(base: Path) -> Schedule:
     """The schedule of a base folder, tried once.
 
@@ -254,22 +241,6 @@ def fuse_card(card: ModelCard, settings: Settings, precision: torch.dtype) -> Pa
     transformer = base_folder(card, settings) / "transformer"
     hashes = component_hashes(transformer, notes)
     return fused_folder(transformer, hashes, ingredients, precision, settings.home / "cache" / "fused")
-
-
-def precision_of(asked: str, device: str) -> torch.dtype:
-    """float32 on a CPU, bfloat16 elsewhere, or what the setting says.
-
-    Raises:
-        BadInput: the setting is no precision.
-    """
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    known["auto"] = torch.float32 if device == "cpu" else torch.bfloat16
-    if asked not in known:
-        where = "environment variable DREAMLINE_PRECISION"
-        raise BadInput.at(where, f"{asked!r} is no precision", f"Say {', '.join(sorted(known))}")
-    return known[asked]
 
 
 def read_embeddings(card: ModelCard, settings: Settings) -> dict[str, Tensor]:

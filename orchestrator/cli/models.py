@@ -119,7 +119,8 @@ def fuse(settings: Settings, model: str) -> None:
     from core.cards import load_card
     from core.errors import BadInput
     from core.generation.memory import resolve_device
-    from core.generation.model import fuse_card, precision_of
+    from core.generation.model import fuse_card
+    from core.generation.precision import precision_of
 
     card = load_card(model, settings)
     if not card.base:

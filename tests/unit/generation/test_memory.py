@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from core.errors import BadInput, DreamlineError
 from core.generation.dreamo import DreamO
 from core.generation.memory import choose, resolve_device
-from core.generation.model import vae_precision
+from core.generation.precision import vae_precision
 
 GB = 10**9
 
