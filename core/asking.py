@@ -28,6 +28,7 @@ def make_reference(
     options: Mapping[str, Any],
     settings: Settings,
     where: str,
+    mask: bytes | None = None,
 ) -> tuple[Reference | None, list[Problem]]:
     """A reference with its options filled in and its method pinned, or what is wrong with it.
 
@@ -39,19 +40,36 @@ def make_reference(
         options: as given; the kind's defaults fill the rest.
         settings: what this machine can do.
         where: of the options, for messages.
+        mask: the bytes of its mask's file.
     """
     condition = offer.condition
     filled, problems = condition.read_options(options, where)
     if filled is None:
         return None, problems
     told = asdict(filled)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if mask is not None:
+        problem = mask_problem(condition, told.get("method"), where)
+        if problem is not None or condition.by_mask is None:
+            return None, [problem] if problem else []
+        masked = hashlib.sha256(mask).hexdigest()
+        return Reference(name, condition.name, sha256, source, told, offer.pin, condition.by_mask, masked), []
     method = pick_method(condition, told.get("method"), settings)
     if method is None:
         offered = ", ".join(one.name for one in condition.methods(settings)) or "none"
         text = f"{told.get('method')!r} is no method of {condition.name} on this machine"
         return None, [Problem(f"{where}.method", text, f"Here: {offered}")]
-    sha256 = hashlib.sha256(data).hexdigest()
     return Reference(name, condition.name, sha256, source, told, offer.pin, method), []
+
+
+def mask_problem(condition: ConditionType[Any], method: Any, where: str) -> Problem | None:
+    """What keeps a reference from having a mask's file; None where it may have one."""
+    if condition.by_mask is None:
+        return Problem(where, f"kind {condition.name} takes no mask", "Leave the mask out")
+    if method not in (None, "", "auto", condition.by_mask.name):
+        mend = "Leave the mask or the method out"
+        return Problem(f"{where}.method", f"{method!r} does not look at the mask that was given", mend)
+    return None
 
 
 def pick_method(condition: ConditionType[Any], wanted: str | None, settings: Settings) -> Method | None:

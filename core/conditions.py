@@ -40,6 +40,7 @@ class Workbench:
         method: the method pinned at plan time.
         models: folder of weights; nothing is fetched into it here.
         seed: for every random generator that is touched; derived from the reference's content.
+        mask: `L`, of the picture's size, white where the thing is: the file that was given as its mask, if any.
     """
 
     area: int
@@ -48,6 +49,7 @@ class Workbench:
     method: Method
     models: Path
     seed: int
+    mask: Picture | None = None
 
 
 def default_methods(settings: Settings) -> Sequence[Method]:
@@ -73,6 +75,8 @@ class ConditionType(Generic[Options]):
         tokens: at most so many tokens a reference (one is 16 x 16 pixels); None: the model card's area.
         per_request: at most so many references of this kind in one request.
         fidelity: names of the scores that say how well it was kept.
+        by_mask: the method that is pinned where a mask's file comes along with a picture; `prepare` finds it in
+            its workbench. None: the kind takes no masks.
     """
 
     name: str
@@ -85,6 +89,7 @@ class ConditionType(Generic[Options]):
     tokens: int | None = None
     per_request: int = 9
     fidelity: tuple[str, ...] = ()
+    by_mask: Method | None = None
 
     def read_options(self, given: Mapping[str, Any], where: str) -> tuple[Options | None, list[Problem]]:
         """Builds the options value; returns every mistake instead of raising, for reports of all at once."""

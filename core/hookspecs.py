@@ -114,10 +114,13 @@ def before_generate(request: Request) -> Mapping[str, Any] | None:
 
 
 @hookspec
-def score_image(image: Image, request: Request, references: Sequence[Preparation]) -> Sequence[Score] | None:
+def score_image(
+    image: Image, request: Request, references: Sequence[Preparation], settings: Settings
+) -> Sequence[Score] | None:
     """Scores of a finished image. Runs on the worker that made it.
 
     `references` are the request's references as the model saw them, in order: what fidelity is held against.
+    `settings` say where weights lie. One plugin's scores bear different names.
 
     .. versionadded:: 0.1
     """

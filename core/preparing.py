@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.cards import ModelCard
 from core.conditions import ConditionType, Workbench
 from core.errors import BadInput, DreamlineError, PluginError
 from core.requests import Preparation, Reference
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 Result = TypeVar("Result")
 
@@ -23,7 +26,12 @@ PIXELS_PER_TOKEN = 16 * 16
 
 
 def prepare_reference(
-    data: bytes, reference: Reference, condition: ConditionType[Any], card: ModelCard, settings: Settings
+    data: bytes,
+    reference: Reference,
+    condition: ConditionType[Any],
+    card: ModelCard,
+    settings: Settings,
+    mask: bytes | None = None,
 ) -> Preparation:
     """Reads `data` safely and prepares it as its kind says.
 
@@ -33,9 +41,10 @@ def prepare_reference(
         condition: the kind that `reference.kind` names.
         card: the model that will see it: grid and reference area.
         settings: where weights of preparations lie.
+        mask: the bytes of the mask's file, for a reference that has one.
 
     Raises:
-        BadInput: the file is no picture that can be read, or can't serve as this kind.
+        BadInput: a file is no picture that can be read, or can't serve as this kind.
         PluginError: the kind's plugin raised, or broke its contract.
     """
     from core.images import read_picture
@@ -45,9 +54,34 @@ def prepare_reference(
     BadInput.gather(problems)
     picture = read_picture(data, source)
     bench = workbench(reference, condition, card, settings, source)
+    if mask is not None:
+        bench = replace(bench, mask=read_mask(mask, picture, f"the mask of {source}"))
     prepared = _as_the_plugin(reference, lambda: condition.prepare(picture, options, bench))
     _as_the_plugin(reference, lambda: _hold_to_contract(prepared, reference, bench))
     return replace(prepared, role=condition.role)
+
+
+def read_mask(data: bytes, picture: Picture, source: str) -> Picture:
+    """A mask's file as `L` of the picture's size: its transparency where it has some, else its light.
+
+    Raises:
+        BadInput: it is no picture, of another shape than the picture it belongs to, or of one value everywhere.
+    """
+    from PIL import Image
+
+    from core.images import read_picture
+
+    read = read_picture(data, source)
+    seen = read.getchannel("A") if read.mode == "RGBA" else read.convert("L")
+    if read.mode == "RGBA" and seen.getextrema() == (255, 255):
+        seen = read.convert("L")
+    if abs(seen.width * picture.height - seen.height * picture.width) > 0.02 * seen.width * picture.height:
+        text = f"is {seen.width} x {seen.height}, its picture {picture.width} x {picture.height}"
+        raise BadInput.at(source, text, "Give a mask of the picture's own shape")
+    low, high = seen.getextrema()
+    if low == high:
+        raise BadInput.at(source, f"is {low} everywhere", "Paint white where the thing is and black elsewhere")
+    return seen if seen.size == picture.size else seen.resize(picture.size, Image.Resampling.BILINEAR)
 
 
 def workbench(

@@ -7,6 +7,7 @@ imported is left out and remembered with its error, so that it spoils its own ki
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -139,16 +140,27 @@ class Registry:
         """Whether any plugin implements `before_generate`: planning 100,000 rows asks once, not each time."""
         return bool(self._implementing("before_generate"))
 
-    def scores(self, image: Image, references: Sequence[Preparation] = ()) -> list[tuple[str, Score]]:
-        """Scores of an image, beside its prepared references, with the names of the plugins that gave them."""
-        return [
-            (name, score)
-            for name, one in self._implementing("score_image")
-            for score in self._ask(
-                name, one, "score_image", image=image, request=image.request, references=references
-            )
-            or ()
-        ]
+    def scorers(self) -> list[str]:
+        """The plugins that score images, by name."""
+        return [name for name, _ in self._implementing("score_image")]
+
+    def scores(
+        self, plugin: str, image: Image, references: Sequence[Preparation], settings: Settings
+    ) -> list[Score]:
+        """What one plugin makes of an image, beside its prepared references.
+
+        Raises:
+            PluginError: it raised, or returned something else than scores with finite values.
+        """
+        one = dict(self._implementing("score_image")).get(plugin)
+        if one is None:
+            return []
+        told = {"image": image, "request": image.request, "references": references, "settings": settings}
+        found = list(self._ask(plugin, one, "score_image", **told) or ())
+        for score in found:
+            if not isinstance(score, Score) or not math.isfinite(score.value):
+                raise PluginError(plugin, f"score_image returned {score!r}, not a Score with a finite value")
+        return found
 
     def panels(self) -> list[Panel]:
         """Panels for the dashboard."""

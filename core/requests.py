@@ -48,6 +48,7 @@ class Reference:
         options: the kind's options with defaults filled in, as JSON values.
         plugin: name and version of the plugin that offers the kind (`subject 0.1.0`).
         method: the preparation method chosen at plan time.
+        mask: sha256 of the bytes of a second file, white where the thing is; empty: there is none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Reference:
     options: Mapping[str, Any] = field(default_factory=dict)
     plugin: str = ""
     method: Method = field(default_factory=lambda: Method("default"))
+    mask: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values; `from_dict` reads them back."""
@@ -68,6 +70,7 @@ class Reference:
             "options": dict(self.options),
             "plugin": self.plugin,
             "method": self.method.as_dict(),
+            **({"mask": self.mask} if self.mask else {}),
         }
 
     @classmethod
@@ -170,9 +173,20 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number about an image. `compared` says in words what was held against what."""
+    """A number about an image.
+
+    Attributes:
+        name: lower case and hyphens; where it is about one reference, with its name after a colon
+            (`colour:product`).
+        value: finite.
+        compared: in words, what was held against what.
+        higher_is_better: or lower.
+        crop: the part of the image that was looked at: left, top, right, bottom as shares of its sides; None: all
+            of it.
+    """
 
     name: str
     value: float
     compared: str
     higher_is_better: bool = True
+    crop: tuple[float, float, float, float] | None = None

@@ -5,7 +5,6 @@ A check yields a `Problem` for whatever is not as promised: where it stands, wha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from core.conformance.trial import Trial
 from core.conformance.watching import watch
 from core.errors import Problem
 from core.registry import Offer, Registry
-from core.requests import Image, Preparation, Request, Score
+from core.requests import Image, Preparation, Request
 
 
 def image(trial: Trial) -> Iterator[Problem]:
@@ -59,15 +58,25 @@ def _without_generators(trial: Trial) -> Any:
 def _score_problems(trial: Trial, made: Image, prepared: Sequence[Preparation]) -> Iterator[Problem]:
     before = made.picture.tobytes()
     with watch() as seen:
-        found = trial.registry.scores(made, prepared)
-    for _, one in found:
-        if not isinstance(one, Score) or not isinstance(one.value, (int, float)) or not math.isfinite(one.value):
-            yield Problem("score_image", f"{one!r} is no Score with a finite number", "Leave such scores out")
-        elif not one.name or not one.compared:
+        found = trial.registry.scores(trial.plugin, made, prepared, trial.settings)
+    for one in found:
+        if not one.name or not one.compared:
             yield Problem("score_image", f"{one!r} does not say what it compared", "Fill in name and compared")
-    if trial.registry.scores(made, prepared) != found:
+        if one.crop is not None and not _is_crop(one.crop):
+            mend = "Give left, top, right, bottom from 0 to 1, or None"
+            yield Problem("score_image", f"{one.crop!r} is no part of an image", mend)
+    if len({one.name for one in found}) < len(found):
+        yield Problem("score_image", "two scores have one name", "Add the reference's name after a colon")
+    if trial.registry.scores(trial.plugin, made, prepared, trial.settings) != found:
         yield Problem("score_image", "one image has two scores", "Make it a pure function")
     if made.picture.tobytes() != before:
         yield Problem("score_image", "draws into the image", "Work on image.picture.copy()")
     for deed in seen.deeds:
         yield Problem("score_image", deed, "Use the image and its request alone")
+
+
+def _is_crop(crop: tuple[float, ...]) -> bool:
+    if len(crop) != 4:
+        return False
+    left, top, right, bottom = crop
+    return 0 <= left < right <= 1 and 0 <= top < bottom <= 1

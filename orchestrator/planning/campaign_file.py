@@ -44,6 +44,12 @@ class ReferenceEntry(BaseModel):
         "else to the campaign file.",
         examples=["{{ row.image }}"],
     )
+    mask: str = Field(
+        default="",
+        description="Path of a second picture, white where the thing is: it is cut out by that. A template; where "
+        "it comes to nothing there is no mask.",
+        examples=["{{ row.mask }}"],
+    )
     options: dict[str, Any] = Field(
         default={},
         description="Options of the kind; texts are templates. `method` chooses how the picture is prepared.",

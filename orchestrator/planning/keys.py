@@ -53,6 +53,7 @@ def preparation_key(reference: Reference, area: int, grid: int) -> str:
             "options": dict(reference.options),
             "area": area,
             "grid": grid,
+            **({"mask": reference.mask} if reference.mask else {}),
         }
     )
 

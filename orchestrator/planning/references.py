@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.asking import combination_problems
+from core.asking import combination_problems, mask_problem
 from core.cards import ModelCard
 from core.errors import Problem
 from core.registry import Offer, Registry
@@ -39,6 +39,7 @@ class Slot:
     offer: Offer | None
     methods: Sequence[Method]
     image: Template
+    mask: Template | None
     options: Mapping[str, Any]
     settled: Settled | None
 
@@ -50,8 +51,7 @@ class Slot:
     @property
     def columns(self) -> frozenset[str]:
         """The columns of the row that decide it."""
-        templates = [self.image, *self.templates.values()]
-        return frozenset(name for template in templates for name in template.columns)
+        return frozenset(name for template in self._all() for name in template.columns)
 
     @property
     def templates(self) -> Mapping[str, Template]:
@@ -61,8 +61,22 @@ class Slot:
     @property
     def names(self) -> frozenset[str]:
         """The parts of a variant that decide it."""
-        templates = [self.image, *self.templates.values()]
-        return frozenset(name for template in templates for name in template.names)
+        return frozenset(name for template in self._all() for name in template.names)
+
+    def _all(self) -> Iterator[Template]:
+        yield self.image
+        if self.mask is not None:
+            yield self.mask
+        yield from self.templates.values()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a row says of one reference."""
+
+    path: Path
+    mask: Path | None
+    settled: Settled | None
 
 
 UNSETTLED = Settled({}, Method("none"), (Problem("", "its kind or options can't be used", "Mend them"),))
@@ -76,6 +90,7 @@ def read_slots(told: Told, scope: Scope, settings: Settings, registry: Registry)
     for name, entry in told.file.references.items():
         place = ("references", name)
         image = scope.read(entry.image, *place, "image") if told.sound(*place, "image") else None
+        mask = scope.read(entry.mask, *place, "mask") if entry.mask and told.sound(*place, "mask") else None
         options = _read_templates(entry.options, scope, *place, "options")
         offer = kinds.get(entry.kind)
         if offer is None and told.sound(*place, "kind"):
@@ -87,7 +102,7 @@ def read_slots(told: Told, scope: Scope, settings: Settings, registry: Registry)
             methods = methods_of(offer, settings)
             settled = _settle_now(told, name, offer, methods, options, scope.findings)
         if image is not None:
-            slots.append(Slot(name, offer, methods, image, options or {}, settled))
+            slots.append(Slot(name, offer, methods, image, mask, options or {}, settled))
     return slots
 
 
@@ -147,7 +162,7 @@ class References:
     _pictures: Mapping[Path, PictureFile] = field(default_factory=dict)
     _settled: dict[tuple[Any, ...], Settled] = field(default_factory=dict)
     _paths: dict[tuple[Path, str], Path] = field(default_factory=dict)
-    _built: dict[tuple[str, Path, int], Reference] = field(default_factory=dict)
+    _built: dict[tuple[str, Path, Path | None, int], Reference] = field(default_factory=dict)
 
     def fill(self, rows: Filled, variants: Sequence[Variant]) -> list[list[tuple[Reference, ...]]]:
         """For each row and each variant its references, in the file's order; those with mistakes are left out."""
@@ -161,7 +176,8 @@ class References:
             [[self._ask(slot, row, cells, variant) for slot in slots] for variant in distinct.values()]
             for row, cells in rows or _NO_ROW
         ]
-        self._pictures = check_pictures(one[0] for by_part in asked for ones in by_part for one in ones if one)
+        known = (one for by_part in asked for ones in by_part for one in ones if one is not None)
+        self._pictures = check_pictures(path for one in known for path in (one.path, one.mask) if path is not None)
         filled = []
         for (row, _), by_part in zip(rows or _NO_ROW, asked, strict=True):
             built = {
@@ -170,30 +186,31 @@ class References:
             filled.append([built[part] for part in parts])
         return filled if rows else []
 
-    def _ask(
-        self, slot: Slot, row: Row, cells: Mapping[str, Any], variant: Variant
-    ) -> tuple[Path, Settled | None] | None:
-        """The picture's path for a row, and the options; None, with the mistake noted, for what fails."""
+    def _ask(self, slot: Slot, row: Row, cells: Mapping[str, Any], variant: Variant) -> _Asked | None:
+        """The paths of picture and mask for a row, and the options; None, with the mistake noted, if they fail."""
         settled = slot.settled or self._settle(slot, row, cells, variant)
-        path = self._path(slot, row, cells, variant)
-        return None if path is None else (path, settled)
+        path = self._path(slot, slot.image, "image", row, cells, variant)
+        mask = self._path(slot, slot.mask, "mask", row, cells, variant) if slot.mask is not None else None
+        return None if path is None else _Asked(path, mask, settled)
 
-    def _path(self, slot: Slot, row: Row, cells: Mapping[str, Any], variant: Variant) -> Path | None:
-        place = ("references", slot.name, "image")
-        text = self.scope.fill(slot.image, row, cells, variant, *place)
-        if text is None:
+    def _path(
+        self, slot: Slot, template: Template, key: str, row: Row, cells: Mapping[str, Any], variant: Variant
+    ) -> Path | None:
+        place = ("references", slot.name, key)
+        text = self.scope.fill(template, row, cells, variant, *place)
+        if text is None or (key == "mask" and not text.strip()):
             return None
         text = text.strip()
         if text and "://" not in text:
-            folder = self.scope.table.folder if slot.image.columns else self.told.document.path.parent
+            folder = self.scope.table.folder if template.columns else self.told.document.path.parent
             if leads_out(folder / text, self.within):
                 mend = "Upload the picture along with it"
-                self.scope.note(slot.image, row, f"{shown(text)} {LEADS_OUT}", mend, (slot.name, mend), *place)
+                self.scope.note(template, row, f"{shown(text)} {LEADS_OUT}", mend, (slot.name, mend), *place)
                 return None
             return self._paths.get((folder, text)) or self._paths.setdefault((folder, text), folder / text)
         what = f"{shown(text)} is an address, and pictures are read from files" if text else "names no picture"
         mend = "Download it and give its path" if text else "Give the path of a picture"
-        self.scope.note(slot.image, row, what, mend, (slot.name, mend), *place)
+        self.scope.note(template, row, what, mend, (slot.name, mend), *place)
         return None
 
     def _settle(self, slot: Slot, row: Row, cells: Mapping[str, Any], variant: Variant) -> Settled | None:
@@ -218,24 +235,45 @@ class References:
                 self.scope.findings.add_once(self.told.document.where(*place), problem.what, problem.mend)
         return settled
 
-    def _build(
-        self, slots: Sequence[Slot], row: Row, asked: Sequence[tuple[Path, Settled | None] | None]
-    ) -> Iterator[Reference]:
+    def _build(self, slots: Sequence[Slot], row: Row, asked: Sequence[_Asked | None]) -> Iterator[Reference]:
         for slot, one in zip(slots, asked, strict=True):
             if one is None:
                 continue
-            path, settled = one
-            picture = self._pictures[path]
-            if not picture.sha256:
-                place = ("references", slot.name, "image")
-                self.scope.note(slot.image, row, picture.what, picture.mend, (place, picture.mistake), *place)
-            elif settled is not None and not settled.problems and slot.offer is not None:
-                yield self._reference(slot, slot.offer, picture, settled)
+            picture = self._picture(slot, slot.image, "image", row, one.path)
+            mask = None
+            if slot.mask is not None and one.mask is not None:
+                mask = self._picture(slot, slot.mask, "mask", row, one.mask)
+                if mask is None or not self._takes_mask(slot, one.settled):
+                    continue
+            if picture and one.settled is not None and not one.settled.problems and slot.offer is not None:
+                yield self._reference(slot, slot.offer, picture, mask, one.settled)
 
-    def _reference(self, slot: Slot, offer: Offer, picture: PictureFile, settled: Settled) -> Reference:
-        key = (slot.name, picture.path, id(settled))
+    def _picture(self, slot: Slot, template: Template, key: str, row: Row, path: Path) -> PictureFile | None:
+        picture = self._pictures[path]
+        if picture.sha256:
+            return picture
+        place = ("references", slot.name, key)
+        self.scope.note(template, row, picture.what, picture.mend, (place, picture.mistake), *place)
+        return None
+
+    def _takes_mask(self, slot: Slot, settled: Settled | None) -> bool:
+        if slot.offer is None or settled is None or settled.problems:
+            return False
+        problem = mask_problem(slot.offer.condition, settled.options.get("method"), "")
+        if problem is not None:
+            where = self.told.document.where("references", slot.name, "mask")
+            self.scope.findings.add_once(where, problem.what, problem.mend)
+        return problem is None
+
+    def _reference(
+        self, slot: Slot, offer: Offer, picture: PictureFile, mask: PictureFile | None, settled: Settled
+    ) -> Reference:
+        key = (slot.name, picture.path, mask.path if mask else None, id(settled))
         if key not in self._built:
             self.files.setdefault(picture.sha256, picture.path)
+            if mask is not None:
+                self.files.setdefault(mask.sha256, mask.path)
+            by_mask = offer.condition.by_mask if mask is not None else None
             self._built[key] = Reference(
                 name=slot.name,
                 kind=offer.condition.name,
@@ -243,7 +281,8 @@ class References:
                 source=str(picture.path),
                 options=settled.options,
                 plugin=offer.pin,
-                method=settled.method,
+                method=by_mask or settled.method,
+                mask=mask.sha256 if mask is not None else "",
             )
         return self._built[key]
 

@@ -30,6 +30,15 @@ class Campaign(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Gate(StrEnum):
+    """How an item's image stands against its campaign's gates."""
+
+    OPEN = "open"
+    PASSED = "passed"
+    LAST = "last"
+    HELD = "held"
+
+
 WORK_MOVES: Mapping[Work, frozenset[Work]] = {
     # claimed; cancelled; given up because a reference that it needs is dead
     Work.QUEUED: frozenset({Work.LEASED, Work.CANCELLED, Work.DEAD}),

@@ -54,6 +54,7 @@ class Table(DeclarativeBase):
         datetime.datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
         list[Any]: JSONB,
+        list[float]: JSONB,
     }
 
 
@@ -107,6 +108,7 @@ class Campaign(Table):
     """One brief with its state. `plan` counts how often it was planned; the text is the file as read.
 
     With `two_step` a reviewer's approval is a proposal that an approver, another person, has to confirm.
+    `gates` are thresholds on scores, as the brief says them.
     """
 
     __tablename__ = "campaign"
@@ -118,6 +120,7 @@ class Campaign(Table):
     reason: Mapped[str] = mapped_column(server_default="")
     model: Mapped[str]
     source: Mapped[str]
+    gates: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     text: Mapped[str]
     plan: Mapped[int] = mapped_column(Integer, server_default="0")
     priority: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -141,13 +144,15 @@ class Item(Table):
     """One cell of a campaign.
 
     `version` grows when its image changes, so that what was decided about the old image says nothing about
-    the new one. An `obsolete` item is no longer asked for by the brief.
+    the new one. An `obsolete` item is no longer asked for by the brief. `gate` says how the scores of its image
+    stand against the campaign's gates, and `gate_reasons` which ones it missed.
     """
 
     __tablename__ = "item"
     __table_args__ = (
         UniqueConstraint("campaign_id", "row_key", "variant_key", "seed", "format"),
         Index("ix_item_job_id", "job_id"),
+        _one_of("gate", states.Gate),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -164,6 +169,8 @@ class Item(Table):
     decision_id: Mapped[uuid.UUID | None]
     obsolete: Mapped[bool] = mapped_column(server_default=text("false"))
     plan: Mapped[int] = mapped_column(Integer, server_default="1")
+    gate: Mapped[str] = mapped_column(server_default="open")
+    gate_reasons: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
 
 
 class Reference(Table):
@@ -245,7 +252,7 @@ class Asset(Table):
 
 
 class Score(Table):
-    """A number that a plugin gave to an asset."""
+    """A number that a plugin gave to an asset; `crop` is the part that was looked at, as shares of its sides."""
 
     __tablename__ = "score"
 
@@ -255,6 +262,7 @@ class Score(Table):
     value: Mapped[float]
     compared: Mapped[str]
     higher_is_better: Mapped[bool]
+    crop: Mapped[list[float] | None]
 
 
 class Decision(Table):

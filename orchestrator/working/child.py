@@ -90,7 +90,8 @@ class Child:
             name=spec["model"], title="", generator="", reference_area=spec["area"], grid=spec["grid"]
         )
         data = self._store.get(reference.sha256)
-        prepared = prepare_reference(data, reference, offer.condition, card, self._settings)
+        mask = self._store.get(reference.mask) if reference.mask else None
+        prepared = prepare_reference(data, reference, offer.condition, card, self._settings, mask)
         label = f"preparation-{reference.kind}"
         return {
             "result": self._store.put(_png(prepared.picture), label),
@@ -136,11 +137,7 @@ class Child:
     def _keep(
         self, payload: Mapping[str, Any], image: Image, references: Sequence[Preparation], seconds: float
     ) -> Made | Failed:
-        try:
-            scores = self._registry.scores(image, references)
-        except DreamlineError as error:
-            log.warning("%s", error)
-            scores = []
+        scores, unscored = self._score(image, references)
         try:
             data = encode_image(image)
             sha256 = self._store.put(data, f"job-{payload['id']}-{payload['fence']}")
@@ -153,13 +150,28 @@ class Child:
             "width": image.picture.width,
             "height": image.picture.height,
             "media_type": "image/png",
-            "facts": dict(image.facts),
+            "facts": {**image.facts, **({"unscored": unscored} if unscored else {})},
             "look": look(image.picture),
-            "scores": [
-                (plugin, one.name, one.value, one.compared, one.higher_is_better) for plugin, one in scores
-            ],
+            "scores": scores,
         }
         return Made(payload["id"], result, seconds)
+
+    def _score(
+        self, image: Image, references: Sequence[Preparation]
+    ) -> tuple[list[tuple[Any, ...]], dict[str, str]]:
+        """What plugins make of an image; and of those that failed, why: the image is kept without their scores."""
+        scores, unscored = [], {}
+        for plugin in self._registry.scorers():
+            try:
+                found = self._registry.scores(plugin, image, references, self._settings)
+            except DreamlineError as error:
+                log.warning("%s", error)
+                unscored[plugin] = str(error)
+            else:
+                scores += [
+                    (plugin, one.name, one.value, one.compared, one.higher_is_better, one.crop) for one in found
+                ]
+        return scores, unscored
 
     def _open(self, prepared: Mapping[str, Any]) -> Preparation:
         from PIL import Image as PillowImage

@@ -180,14 +180,20 @@ DESKS: Mapping[str, Desk] = {"cpu": Preparing(), "gpu": Making()}
 
 def _keep_scores(connection: Connection, job: int, scores: Sequence[Sequence[Any]]) -> None:
     if scores:
-        columns = ("plugin", "name", "value", "compared", "higher")
+        columns = ("plugin", "name", "value", "compared", "higher", "crop")
         connection.execute(
             text("""
-            insert into score (job_id, plugin, name, value, compared, higher_is_better)
-            values (:job, :plugin, :name, :value, :compared, :higher)
-            on conflict (job_id, plugin, name) do update set value = excluded.value
+            insert into score (job_id, plugin, name, value, compared, higher_is_better, crop)
+            values (:job, :plugin, :name, :value, :compared, :higher, cast(:crop as jsonb))
+            on conflict (job_id, plugin, name) do update set value = excluded.value, crop = excluded.crop
             """),
-            [{"job": job, **dict(zip(columns, score, strict=True))} for score in scores],
+            [
+                {
+                    "job": job,
+                    **dict(zip(columns, (*score[:5], to_json(score[5]) if score[5] else None), strict=True)),
+                }
+                for score in scores
+            ],
         )
 
 

@@ -312,8 +312,8 @@ def scored(score_image: Callable[..., Any]) -> str:
 
 
 def test_scores_that_cant_be_recorded_are_found() -> None:
-    assert "finite number" in scored(lambda image: [Score("a", math.nan, "this")])
-    assert "finite number" in scored(lambda image: [0.5])
+    assert "finite value" in scored(lambda image: [Score("a", math.nan, "this")])
+    assert "finite value" in scored(lambda image: [0.5])
     assert "what it compared" in scored(lambda image: [Score("a", 0.5, "")])
     assert "two scores" in scored(lambda image: [Score("a", random.random(), "this")])
     assert "draws into the image" in scored(lambda image: image.picture.putpixel((0, 0), (0, 1, 0)))

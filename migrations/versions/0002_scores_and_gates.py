@@ -1,0 +1,33 @@
+"""What a score looked at; gates on scores."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    jsonb = postgresql.JSONB(astext_type=sa.Text())
+    op.add_column("score", sa.Column("crop", jsonb, nullable=True))
+    op.add_column("campaign", sa.Column("gates", jsonb, server_default=sa.text("'{}'::jsonb"), nullable=False))
+    op.add_column("item", sa.Column("gate", sa.Text(), server_default="open", nullable=False))
+    op.add_column("item", sa.Column("gate_reasons", jsonb, server_default=sa.text("'[]'::jsonb"), nullable=False))
+    # Checked for new rows at once; the old ones all have the default.
+    op.execute(
+        "alter table item add constraint ck_item_gate check (gate in ('open', 'passed', 'last', 'held')) not valid"
+    )
+    op.execute("alter table item validate constraint ck_item_gate")
+
+
+def downgrade() -> None:
+    op.drop_constraint(op.f("ck_item_gate"), "item", type_="check")
+    op.drop_column("item", "gate_reasons")
+    op.drop_column("item", "gate")
+    op.drop_column("campaign", "gates")
+    op.drop_column("score", "crop")
