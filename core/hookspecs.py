@@ -127,6 +127,17 @@ def score_image(
 
 
 @hookspec
+def hold_back(image: Image, request: Request, settings: Settings) -> str | None:
+    """Why a finished image must not be shown before a person asks for it; None where nothing speaks against it.
+
+    The place for a safety filter. Runs on the worker that made the image; what is held back is kept, and left out
+    of what is to be reviewed and of what is written. An implementation that raises holds its images back.
+
+    .. versionadded:: 0.1
+    """
+
+
+@hookspec
 def review_panels() -> Sequence[Panel]:  # type: ignore[empty-body]
     """Panels for the dashboard's single-image page.
 

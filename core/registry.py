@@ -162,6 +162,19 @@ class Registry:
                 raise PluginError(plugin, f"score_image returned {score!r}, not a Score with a finite value")
         return found
 
+    def held_back(self, image: Image, settings: Settings) -> dict[str, str]:
+        """Why plugins hold an image back, by plugin; one that raises holds it back too."""
+        told = {"image": image, "request": image.request, "settings": settings}
+        held = {}
+        for name, one in self._implementing("hold_back"):
+            try:
+                reason = self._ask(name, one, "hold_back", **told)
+            except DreamlineError as error:
+                reason = str(error)
+            if reason:
+                held[name] = str(reason)
+        return held
+
     def panels(self) -> list[Panel]:
         """Panels for the dashboard."""
         return [

@@ -36,7 +36,7 @@ def draw() -> None:
     with words:
         _draw_verdict(told)
         _draw_again(actor, told)
-        _draw_scores(told)
+        _draw_scores(actor, told)
         _draw_recipe(told)
     _draw_references(actor, told)
     _draw_history(actor, told)
@@ -60,6 +60,11 @@ def _draw_picture(actor: Actor, told: dict[str, Any]) -> None:
 def _draw_verdict(told: dict[str, Any]) -> None:
     colour = {"approved": "green", "rejected": "red", "proposed": "orange"}.get(told["verdict"], "gray")
     st.badge(told["verdict"].capitalize(), color=colour)  # type: ignore[arg-type, unused-ignore]
+    if told["gate"] in ("last", "held"):
+        st.badge(
+            "Held back" if told["gate"] == "held" else "Shown last", icon=":material/front_hand:", color="orange"
+        )
+        st.caption(visit.escaped("; ".join(told["gate_reasons"])))
     if told["elsewhere"]:
         names = ", ".join(visit.escaped(one["campaign"]) for one in told["elsewhere"])
         st.caption(f"The same image is in {names}, where it is decided separately.")
@@ -95,13 +100,37 @@ def _vary(actor: Actor, told: dict[str, Any]) -> None:
     st.rerun()
 
 
-def _draw_scores(told: dict[str, Any]) -> None:
+def _draw_scores(actor: Actor, told: dict[str, Any]) -> None:
+    """Each score with what it compared; where it looked at a part of the image, that part beside its reference."""
+    ready = {one["name"]: one["result"] for one in told["references"]}
     for one in told["scores"]:
-        st.metric(
-            f"{one['name']} ({one['plugin']})",
+        number, seen = st.columns([1.4, 1], vertical_alignment="center")
+        number.metric(
+            visit.escaped(f"{one['name']} ({one['plugin']})"),
             f"{one['value']:.3f}",
             help=f"{visit.escaped(one['compared'])}; {'higher' if one['higher'] else 'lower'} is better",
         )
+        if one["crop"] and told["image"]:
+            reference = ready.get(one["name"].partition(":")[2])
+            urls = [visit.picture_url(actor, told["campaign"], sha) for sha in (reference,) if sha]
+            pictures = [f'<img src="{url}" height="72" alt="The reference, made ready">' for url in urls]
+            whole = visit.picture_url(actor, told["campaign"], told["image"]["sha"], "view")
+            seen.html(f'<div class="dl-strip">{"".join(pictures)}{_part(told["image"], whole, one["crop"])}</div>')
+    unscored = (told["image"] or {}).get("facts", {}).get("unscored", {})
+    for plugin, why in unscored.items():
+        st.warning(visit.escaped(f"No scores of {plugin}: {why}"), icon=":material/extension_off:")
+
+
+def _part(image: dict[str, Any], url: str, crop: list[float]) -> str:
+    """A part of an image, 72 pixels high; the crop is left, top, right, bottom as shares of its sides."""
+    left, top, right, bottom = crop
+    height = 72 / (bottom - top)
+    width = height * image["width"] / image["height"]
+    return (
+        f'<div style="width:{width * (right - left):.0f}px;height:72px;overflow:hidden;border-radius:6px">'
+        f'<img src="{url}" alt="The part that was compared" style="width:{width:.0f}px;height:{height:.0f}px;'
+        f'max-width:none;border-radius:0;margin:{-top * height:.0f}px 0 0 {-left * width:.0f}px"></div>'
+    )
 
 
 def _draw_recipe(told: dict[str, Any]) -> None:

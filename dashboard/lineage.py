@@ -29,6 +29,8 @@ def read_detail(connection: Connection, actor: Actor, item: int) -> dict[str, An
         "format": row.format,
         "version": row.version,
         "verdict": row.verdict,
+        "gate": row.gate,
+        "gate_reasons": row.gate_reasons,
         "state": row.state,
         "error": row.error,
         "prompt": request.get("prompt", ""),
@@ -77,7 +79,8 @@ def _when(value: Any) -> Any:
 
 
 _ITEM = """
-select item.id, item.row_key, item.variant, item.format, item.version, item.verdict, item.job_id,
+select item.id, item.row_key, item.variant, item.format, item.version, item.verdict, item.gate, item.gate_reasons,
+       item.job_id,
        campaign.name as campaign, brief_row.data, job.state, job.error, job.request, job.pinned, job.key,
        asset.sha256, asset.width, asset.height, asset.size, asset.media_type, asset.facts, asset.seconds,
        asset.made_at, asset.fence
@@ -97,7 +100,7 @@ where r.job_id = :job order by r.position
 """
 
 _SCORES = """
-select plugin, name, value, compared, higher_is_better as higher from score where job_id = :job order by name
+select plugin, name, value, compared, higher_is_better as higher, crop from score where job_id = :job order by name
 """
 
 _DECISIONS = """

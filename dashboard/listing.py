@@ -86,6 +86,8 @@ def _item(row: Any) -> dict[str, Any]:
         "seen": str(row.decision_id) if row.decision_id else None,
         "job": row.job_id,
     }
+    if row.gate in ("last", "held"):
+        told["missed"] = row.gate_reasons
     if row.parent_sha256:
         told["before"] = {
             "sha": row.parent_sha256,
@@ -139,7 +141,10 @@ select score.name, score.plugin from (
 where :score = '' or score.name = :score order by score.name, score.plugin limit 1
 """
 
-_AS_IN_THE_BRIEF = 'brief_row.number, item.format collate "C", item.variant_key collate "C", item.seed, item.id'
+_AS_IN_THE_BRIEF = (
+    'item.gate = \'last\', brief_row.number, item.format collate "C", item.variant_key collate "C", item.seed, '
+    "item.id"
+)
 
 _ORDERS = {
     "row": _AS_IN_THE_BRIEF,
@@ -162,7 +167,8 @@ with picked as materialized (
     ) item
 )
 select item.id, item.version, item.row_key, item.variant_key, item.variant, item.seed, item.format, item.job_id,
-       item.decision_id, coalesce(asset.sha256, old.sha256) as sha256, coalesce(asset.width, old.width) as width,
+       item.gate, item.gate_reasons, item.decision_id,
+       coalesce(asset.sha256, old.sha256) as sha256, coalesce(asset.width, old.width) as width,
        coalesce(asset.height, old.height) as height, asset.look, {STANDS} as stands,
        decision.actor, decision.reasons, decision.comment,
        coalesce(brief_row.data->>'title', brief_row.data->>'name', brief_row.data->>'product', '') as title,

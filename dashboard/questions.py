@@ -19,6 +19,7 @@ VERDICTS = {
     "proposed": "Proposed",
     "approved": "Approved",
     "rejected": "Rejected",
+    "held": "Held back",
     "making": "Being made again",
     "all": "All",
 }
@@ -54,6 +55,11 @@ class Counts:
 
 STANDS = "case when asset.job_id is null then 'making' else item.verdict end"
 
+FILED = (
+    "case when item.verdict = 'open' and item.gate = 'held' and asset.job_id is not null then 'held' else {} end"
+)
+"""Under which filter an item is found: what gates hold back is not among what is to be reviewed."""
+
 BRIEF = "left join brief_row on brief_row.campaign_id = item.campaign_id and brief_row.key = item.row_key"
 
 OF_CAMPAIGN = "item.campaign_id = (select id from campaign where name = :campaign) and not item.obsolete"
@@ -77,6 +83,9 @@ def stands(question: Question) -> str:
     parts = ["true"]
     if question.verdict == "making":
         parts.append("asset.job_id is null")
+    elif question.verdict in ("open", "held"):
+        held = "=" if question.verdict == "held" else "<>"
+        parts.append(f"asset.job_id is not null and item.verdict = 'open' and item.gate {held} 'held'")
     elif question.verdict != "all":
         parts.append("asset.job_id is not null and item.verdict = :verdict")
     if question.format:
@@ -90,7 +99,7 @@ def read_counts(connection: Connection, question: Question) -> Counts:
         text(f"""
         select shown.stands, shown.format, count(*) as items
         from (
-            select item.format, {STANDS} as stands
+            select item.format, {FILED.format(STANDS)} as stands
             from item left join asset on asset.job_id = item.job_id {BRIEF}
             where {matches(question)}
         ) shown group by 1, 2

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from core.errors import BadInput
 from core.hookspecs import Event
 from core.registry import Registry
-from orchestrator import wanted
+from orchestrator import gating, wanted
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.writing import Outlook, look_ahead, write_plan
 from orchestrator.records import storage
@@ -50,6 +50,7 @@ def record(
         _lock(connection)
         _keep_from_sweep(connection, store, plan)
         outlook = look_ahead(connection, plan)
+        gates_before = gates(connection, plan.brief.campaign)
         found = _upsert(connection, plan, start=start)
         connection.execute(
             text("""
@@ -67,6 +68,7 @@ def record(
         wanted.remember(connection, found.id)
         write_plan(connection, found.id, found.plan, plan, held=not running)
         wanted.cancel_former(connection)
+        gating.mark(connection, found.id, again=gates_before != dict(plan.brief.gates))
         if running:
             wanted.release(connection, found.id)
         _note(connection, found.id, "planned", {"plan": found.plan, "items": outlook.items})
@@ -76,6 +78,12 @@ def record(
     if start:
         registry.tell(Event("started", found.name))
     return outlook
+
+
+def gates(connection: Connection, name: str) -> dict[str, str]:
+    """The gates of a campaign as its brief says them; none where there is no such campaign."""
+    query = text("select gates from campaign where name = :name")
+    return dict(connection.execute(query, {"name": name}).scalar_one_or_none() or {})
 
 
 def start(database: Database, registry: Registry, name: str) -> None:
@@ -197,10 +205,12 @@ def _keep_from_sweep(connection: Connection, store: storage.Storage, plan: Plan)
 def _upsert(connection: Connection, plan: Plan, *, start: bool) -> Found:
     row = connection.execute(
         text("""
-        insert into campaign (name, state, model, source, text, plan, priority)
-        values (:name, case when :start then 'running' else 'planned' end, :model, :source, :text, 1, :priority)
+        insert into campaign (name, state, model, source, text, plan, priority, gates)
+        values (:name, case when :start then 'running' else 'planned' end, :model, :source, :text, 1, :priority,
+            cast(:gates as jsonb))
         on conflict (name) do update set model = excluded.model, source = excluded.source,
-            text = excluded.text, priority = excluded.priority, plan = campaign.plan + 1, changed_at = now(),
+            text = excluded.text, priority = excluded.priority, gates = excluded.gates,
+            plan = campaign.plan + 1, changed_at = now(),
             state = case when :start then 'running'
                 when campaign.state in ('running', 'paused') then campaign.state else 'planned' end
         returning id, name, state, plan
@@ -211,6 +221,7 @@ def _upsert(connection: Connection, plan: Plan, *, start: bool) -> Found:
             "source": str(plan.brief.path.absolute()),
             "text": plan.brief.text,
             "priority": plan.brief.priority,
+            "gates": json.dumps(dict(plan.brief.gates)),
             "start": start,
         },
     ).one()

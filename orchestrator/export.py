@@ -29,13 +29,16 @@ class Export:
 
 
 def list_exports(connection: Connection, campaign: str) -> list[Export]:
-    """The finished images of a campaign with their file names, in the order of its rows."""
+    """The finished images of a campaign with their file names, in the order of its rows.
+
+    What gates hold back is left out, unless a person approved it.
+    """
     rows = connection.execute(
         text("""
         select item.row_key, item.variant, item.seed, item.format, asset.sha256, asset.size
         from item join campaign on campaign.id = item.campaign_id join asset on asset.job_id = item.job_id
         left join brief_row on brief_row.campaign_id = campaign.id and brief_row.key = item.row_key
-        where campaign.name = :name and not item.obsolete
+        where campaign.name = :name and not item.obsolete and (item.gate <> 'held' or item.verdict = 'approved')
         order by brief_row.number, item.id
         """),
         {"name": campaign},

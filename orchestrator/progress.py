@@ -13,7 +13,11 @@ from orchestrator.records.states import ENDED, Work
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One campaign now. `jobs` counts its distinct images by state; `rate` is images a minute lately."""
+    """One campaign now.
+
+    `jobs` counts its distinct images by state, `gates` its items by how they stand against its gates; `rate` is
+    images a minute lately.
+    """
 
     id: int
     name: str
@@ -24,6 +28,7 @@ class Progress:
     obsolete: int
     jobs: dict[str, int]
     preparations: dict[str, int]
+    gates: dict[str, int]
     rate: float | None
     created_at: datetime.datetime
     changed_at: datetime.datetime
@@ -55,6 +60,7 @@ class Progress:
             "obsolete": self.obsolete,
             "jobs": self.jobs,
             "preparations": self.preparations,
+            "gates": self.gates,
             "images_a_minute": self.rate,
             "seconds_left": self.left,
             "created_at": self.created_at.isoformat(),
@@ -68,11 +74,13 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
         text("""
         select c.id, c.name, c.state, c.model, c.source, c.created_at, c.changed_at,
                coalesce(i.items, 0) as items, coalesce(i.obsolete, 0) as obsolete,
-               coalesce(j.jobs, '{}') as jobs, coalesce(p.preparations, '{}') as preparations, r.rate
+               coalesce(i.gates, '{}') as gates, coalesce(j.jobs, '{}') as jobs,
+               coalesce(p.preparations, '{}') as preparations, r.rate
         from campaign c
         left join lateral (
-            select count(*) filter (where not obsolete) as items, count(*) filter (where obsolete) as obsolete
-            from item where campaign_id = c.id
+            select sum(n) filter (where not obsolete) as items, sum(n) filter (where obsolete) as obsolete,
+                   jsonb_object_agg(gate, n) filter (where not obsolete and gate <> 'none') as gates
+            from (select obsolete, gate, count(*) as n from item where campaign_id = c.id group by 1, 2) counted
         ) i on true
         left join lateral (
             select jsonb_object_agg(state, n) as jobs from (
@@ -105,6 +113,8 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
                 **row._mapping,
                 "jobs": {state.value: row.jobs.get(state.value, 0) for state in Work},
                 "preparations": {state.value: row.preparations.get(state.value, 0) for state in Work},
+                "items": int(row.items),
+                "obsolete": int(row.obsolete),
                 "rate": float(row.rate) if row.rate is not None else None,
             }
         )

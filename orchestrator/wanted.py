@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from orchestrator.records.states import AFTER_TURN
+
 
 def release(connection: Connection, campaign: int) -> None:
     """Lets workers have what the campaign wants, brings back what was cancelled, ends what has no hope."""
@@ -147,7 +149,7 @@ where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased')
     and not {_ELSEWHERE.format(states="'planned', 'running', 'paused'")}
 """  # noqa: S608 - constants of ours
 
-_TURN_BACK = """
+_TURN_BACK = f"""
 with fallen as (
     select item.id, attempt.parent_job_id from attempt
     join item on item.id = attempt.item_id and item.version = attempt.version and item.job_id = attempt.job_id
@@ -156,9 +158,10 @@ with fallen as (
     order by item.id for no key update of item
 )
 update item set job_id = fallen.parent_job_id, brief_job_id = nullif(item.brief_job_id, fallen.parent_job_id),
-    version = item.version + 1, verdict = 'open', decision_id = null
+    version = item.version + 1, verdict = 'open', decision_id = null, gate_reasons = '[]',
+    gate = {AFTER_TURN.format(job="fallen.parent_job_id")}
 from fallen where item.id = fallen.id
-"""
+"""  # noqa: S608 - constants of ours
 
 _REMEMBER = "create temporary table former_job (job_id bigint) on commit drop"
 

@@ -30,6 +30,7 @@ def image(trial: Trial) -> Iterator[Problem]:
         if made.picture.size != (asked.width, asked.height):
             yield Problem(where, f"its image has {made.picture.size} pixels", "Leave the request's size")
         yield from _score_problems(trial, made, prepared)
+        yield from _hold_problems(trial, made)
 
 
 def _request(trial: Trial, offer: Offer | None) -> tuple[Request, list[Preparation]]:
@@ -73,6 +74,19 @@ def _score_problems(trial: Trial, made: Image, prepared: Sequence[Preparation]) 
         yield Problem("score_image", "draws into the image", "Work on image.picture.copy()")
     for deed in seen.deeds:
         yield Problem("score_image", deed, "Use the image and its request alone")
+
+
+def _hold_problems(trial: Trial, made: Image) -> Iterator[Problem]:
+    """A plugin that may hold images back answers with words or None, and does not fail."""
+    if "hold_back" not in trial.hooks():
+        return
+    with watch() as seen:
+        held = trial.registry.manager.hook.hold_back(image=made, request=made.request, settings=trial.settings)
+    for one in held:
+        if not isinstance(one, str) or not one.strip():
+            yield Problem("hold_back", f"{one!r} is no reason", "Return words, or None")
+    for deed in seen.deeds:
+        yield Problem("hold_back", deed, "Use the image and its request alone")
 
 
 def _is_crop(crop: tuple[float, ...]) -> bool:

@@ -158,7 +158,7 @@ class Single {
     const list = this.others(item).map((other, place) => {
       const choose = button(`Compare with ${other.name}`, { class: "ref", "aria-pressed": place === this.other && !!this.mode });
       choose.append(h("img", { src: this.url(other.sha), alt: `${other.name}, ${other.kind}` }));
-      choose.append(h("span", {}, other.name), h("small", {}, other.kind === "before" ? "rejected" : other.kind));
+      choose.append(h("span", {}, other.name), h("small", {}, other.kind === "before" ? (item.before.why.length ? "rejected" : "missed a gate") : other.kind));
       choose.addEventListener("click", () => {
         this.mode = this.other === place && this.mode ? null : this.mode || "beside";
         this.other = place;
@@ -174,6 +174,7 @@ class Single {
       h("div", { class: "where" }, `${this.review.cursor + 1} of ${this.review.items.length.toLocaleString("en")}`),
       h("h3", {}, nameOf(item)),
       this.standing(item),
+      item.missed?.length ? h("p", { class: "missed" }, icon("warn"), item.missed.join("; ")) : null,
       h("div", { class: "acts" }, this.act()),
       ...this.lineage(item),
       h("h4", {}, list.length ? "Kept from" : "No references"),

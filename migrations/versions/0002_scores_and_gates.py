@@ -16,16 +16,20 @@ def upgrade() -> None:
     jsonb = postgresql.JSONB(astext_type=sa.Text())
     op.add_column("score", sa.Column("crop", jsonb, nullable=True))
     op.add_column("campaign", sa.Column("gates", jsonb, server_default=sa.text("'{}'::jsonb"), nullable=False))
-    op.add_column("item", sa.Column("gate", sa.Text(), server_default="open", nullable=False))
+    op.add_column("item", sa.Column("gate", sa.Text(), server_default="none", nullable=False))
     op.add_column("item", sa.Column("gate_reasons", jsonb, server_default=sa.text("'[]'::jsonb"), nullable=False))
     # Checked for new rows at once; the old ones all have the default.
     op.execute(
-        "alter table item add constraint ck_item_gate check (gate in ('open', 'passed', 'last', 'held')) not valid"
+        "alter table item add constraint ck_item_gate check (gate in ('none', 'due', 'ready', 'passed', 'last', 'held')) not valid"
     )
     op.execute("alter table item validate constraint ck_item_gate")
+    op.create_index(
+        "ix_item_gate_ready", "item", ["id"], unique=False, postgresql_where=sa.text("gate = 'ready'")
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_item_gate_ready", table_name="item")
     op.drop_constraint(op.f("ck_item_gate"), "item", type_="check")
     op.drop_column("item", "gate_reasons")
     op.drop_column("item", "gate")

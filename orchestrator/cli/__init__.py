@@ -18,7 +18,7 @@ from core.settings import Settings
 
 COMMANDS = {
     "audit": "The record of who decided what: verify, export.",
-    "campaign": "See and steer campaigns: list, show, pause, resume, cancel, retry.",
+    "campaign": "See and steer campaigns: list, show, gates, pause, resume, cancel, retry.",
     "dashboard": "Open the dashboard in a browser.",
     "db": "The database: upgrade, status, url.",
     "demo": "Make a first campaign, with pictures that come along.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """See and steer campaigns: list, show, pause, resume, cancel, retry."""
+    """See and steer campaigns: list, show, gates, pause, resume, cancel, retry."""
 
 
 @command.command("list")
@@ -68,9 +68,58 @@ def show(settings: Settings, name: str, as_json: bool) -> None:
     console.print(f"{one.items} items, {one.total} images: {counts or 'none'}")
     prepared = ", ".join(f"{count} {state}" for state, count in one.preparations.items() if count)
     console.print(f"references: {prepared or 'none'}")
+    if one.gates:
+        judged = ", ".join(f"{count} {gate}" for gate, count in one.gates.items())
+        console.print(f"gates: {judged} (`dreamline campaign gates {escape(one.name)}`)")
     for failure in failures:
         cause = escape(f"({failure.kind}; e.g. {failure.example}): {failure.message}")
         console.print(f"[red]{failure.images} failed[/] {cause}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--all", "everywhere", is_flag=True, help="Suggest from the decisions on all campaigns.")
+@click.pass_obj
+def gates(settings: Settings, name: str, as_json: bool, everywhere: bool) -> None:
+    """Show what the gates of a campaign held back and why, and gates that people's decisions suggest.
+
+    A gate is suggested for a score once 20 images that have it were approved and 10 rejected: the bound that would
+    have caught most of those rejected and lost at most one in twenty of those approved.
+    """
+    from orchestrator import campaigns
+    from orchestrator.gating import read_missed
+    from orchestrator.progress import read_progress
+    from orchestrator.reviewing.thresholds import suggest_gates
+
+    database, _ = _open(settings)
+    with database.begin() as connection:
+        found = campaigns.find(connection, name)
+        told, missed = campaigns.gates(connection, name), read_missed(connection, found.id)
+        suggested = suggest_gates(connection, None if everywhere else name)
+        (one,) = read_progress(connection, name)
+    database.close()
+    if as_json:
+        suggestions = [suggestion.as_dict() for suggestion in suggested]
+        print_json({"gates": told, "items": one.gates, "missed": missed, "suggested": suggestions})
+        return
+    for score, gate in told.items():
+        click.echo(f"gate   {score}: {gate}")
+    counts = ", ".join(f"{count} {gate}" for gate, count in one.gates.items())
+    click.echo(f"items  {counts or 'no gates'}")
+    for miss in missed:
+        click.echo(
+            f"{miss['gate']:6} {miss['row']} {miss['format']} seed {miss['seed']}: {'; '.join(miss['reasons'])}"
+        )
+    for suggestion in suggested:
+        decided = f"{suggestion.approved} approved, {suggestion.rejected} rejected"
+        if suggestion.gate:
+            effect = (
+                f"would have caught {suggestion.caught:.0%} of those rejected, {suggestion.lost:.0%} of the others"
+            )
+            click.echo(f'try    {suggestion.score}: "{suggestion.gate}"  ({decided}; {effect})')
+        else:
+            click.echo(f"none   {suggestion.score}: nothing to suggest yet ({decided})")
 
 
 @command.command()

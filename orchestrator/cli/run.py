@@ -50,7 +50,7 @@ def command(settings: Settings, file: Path, output: Path | None, workers: int, a
 def run_campaign(settings: Settings, file: Path, output: Path | None, workers: int, *, as_json: bool) -> int:
     """Runs one campaign file to its end; returns the exit code."""
     from core import registry
-    from orchestrator import campaigns
+    from orchestrator import campaigns, gating
     from orchestrator.export import export, list_exports
     from orchestrator.planning.expand import read_brief
     from orchestrator.records.database import Database
@@ -66,7 +66,8 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     outlook = campaigns.record(database, store, plugins, plan, start=True)
     if not as_json:
         plan_command.describe(plan, outlook)
-    end = _wait(settings, database, brief.campaign, outlook, workers, quiet=as_json)
+    again = gating.judge(database, plugins).retried
+    end = _wait(settings, database, brief.campaign, outlook, workers if outlook.new or again else 0, quiet=as_json)
     folder = output or Path("outputs") / brief.campaign
     exports = database.patiently(lambda connection: list_exports(connection, brief.campaign))
     export(store, exports, folder)
@@ -77,6 +78,7 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
         "made": end.jobs["done"] - outlook.reused,
         "reused": outlook.reused,
         "failed": end.jobs["dead"],
+        "held": end.gates.get("held", 0),
         "jobs": end.jobs,
         "folder": str(folder.absolute()),
         "files": len(exports),
@@ -93,8 +95,6 @@ def _wait(
     from orchestrator.running import local_workers, wait_for, wake_all
 
     with _bar(outlook.images, quiet=quiet) as show:
-        if not outlook.new:
-            return wait_for(database, name, show, _warn)
         wake_all(settings)
         with local_workers(settings, workers) if workers else contextlib.nullcontext() as local:
             return wait_for(database, name, show, _warn, local)
@@ -110,6 +110,9 @@ def _tell(told: dict[str, Any]) -> None:
     counts = f"{told['made']} made, {told['reused']} reused, {told['failed']} failed"
     click.echo(f"{click.style(counts, bold=True)} in {told['seconds']:.1f} s")
     click.echo(f"Images: {told['folder']} ({told['files']} files)")
+    if told["held"]:
+        named = f"dreamline campaign gates {told['campaign']}"
+        click.echo(f"{told['held']} held back by gates and not written; why: {named}")
     if told["failed"]:
         click.echo(f"Why some failed: dreamline campaign show {told['campaign']}")
 

@@ -137,6 +137,13 @@ class CampaignFile(BaseModel):
         default="",
         description="What to keep away from; a template. Without effect where the model card's true_cfg is 1.",
     )
+    gates: dict[str, str] = Field(
+        default={},
+        description="Thresholds on scores (docs/scores.md), by the score's name: a sign (>, >=, <, <=, =), a "
+        "number, and what becomes of images that miss it: `else last` (shown after the others), `else hold` (held "
+        "back; without a word too), `else retry` (made again with another seed, twice at most, then held back).",
+        examples=[{"sharpness": ">0.2 else retry", "colour": "<25 else last"}],
+    )
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Images of a campaign with a higher number are made first."
     )
@@ -297,6 +304,8 @@ def _repair(value: dict[str, Any], place: Place) -> dict[str, Any]:
     top, *rest = place
     if top in ("campaign", "model", "prompt"):
         return {**value, top: STAND_IN}
+    if top == "gates" and rest:
+        return {**value, top: {name: one for name, one in value[top].items() if name != rest[0]}}
     if top == "references" and rest:
         entries = dict(value[top])
         entry = entries.pop(str(rest[0]), None)

@@ -21,6 +21,7 @@ from core.settings import Settings
 from orchestrator.planning.campaign_file import Told, read_campaign_file
 from orchestrator.planning.drafts import Draft, write_drafts
 from orchestrator.planning.findings import Findings, suggest
+from orchestrator.planning.gates import GRAMMAR, read_gate
 from orchestrator.planning.pictures import LEADS_OUT, leads_out
 from orchestrator.planning.references import References, check_combination, read_slots
 from orchestrator.planning.rows import Row, Table, read_rows
@@ -57,6 +58,7 @@ class Brief:
         steps: of every request.
         guidance: of every request.
         priority: of its images.
+        gates: thresholds on scores, as the file says them.
         drafts: rows x variants, in this order.
         warnings: what a person should know though nothing is wrong.
         files: distinct pictures of references by the sha256 of their bytes.
@@ -72,6 +74,7 @@ class Brief:
     steps: int
     guidance: float
     priority: int
+    gates: Mapping[str, str]
     drafts: tuple[Draft, ...] = field(repr=False)
     warnings: tuple[str, ...]
     files: Mapping[str, Path] = field(repr=False)
@@ -123,6 +126,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
     variants = read_variants(told, findings)
     seeds = _read_seeds(told, findings)
     shapes = _read_shapes(told, card, findings)
+    _check_gates(told, findings)
     scope = Scope(told.document, table, variant_names(told), findings)
     slots = read_slots(told, scope, settings, registry)
     if card is not None:
@@ -147,6 +151,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
         steps=card.steps if file.steps is None else file.steps,
         guidance=card.guidance if file.guidance is None else file.guidance,
         priority=file.priority,
+        gates=file.gates,
         drafts=drafts,
         warnings=tuple(findings.warnings),
         files=references.files,
@@ -197,6 +202,12 @@ def _read_seeds(told: Told, findings: Findings) -> tuple[int, ...]:
             where = told.document.where("seeds", index)
             findings.add(where, f"{seed} stands twice", f"It is item {first + 1} too: keep one")
     return tuple(seeds)
+
+
+def _check_gates(told: Told, findings: Findings) -> None:
+    for score, one in told.file.gates.items():
+        if told.sound("gates", score) and isinstance(wrong := read_gate(score, one), str):
+            findings.add(told.document.where("gates", score), wrong, GRAMMAR)
 
 
 def _read_shapes(told: Told, card: ModelCard | None, findings: Findings) -> tuple[Shape, ...]:

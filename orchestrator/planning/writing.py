@@ -173,7 +173,7 @@ on conflict (campaign_id, row_key, variant_key, seed, format) do update set
 # changed only when the brief asks for another image; then nothing that was decided about it holds.
 _REPLACE = """
 update item set job_id = j.id, brief_job_id = null, version = item.version + 1, verdict = 'open',
-    decision_id = null
+    decision_id = null, gate = 'none', gate_reasons = '[]'
 from planned_item i join job j on j.key = i.job
 where item.campaign_id = :campaign and item.row_key = i.row_key and item.variant_key = i.variant_key
     and item.seed = i.seed and item.format = i.format and coalesce(item.brief_job_id, item.job_id) <> j.id

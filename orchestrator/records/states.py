@@ -33,11 +33,19 @@ class Campaign(StrEnum):
 class Gate(StrEnum):
     """How an item's image stands against its campaign's gates."""
 
-    OPEN = "open"
+    NONE = "none"
+    DUE = "due"
+    READY = "ready"
     PASSED = "passed"
     LAST = "last"
     HELD = "held"
 
+
+AFTER_TURN = """
+case when item.gate = 'none' then 'none'
+     when exists (select 1 from asset judged where judged.job_id = {job}) then 'ready' else 'due' end
+"""
+"""How an item stands against the gates whose image becomes that of another job (SQL)."""
 
 WORK_MOVES: Mapping[Work, frozenset[Work]] = {
     # claimed; cancelled; given up because a reference that it needs is dead

@@ -152,6 +152,7 @@ class Item(Table):
     __table_args__ = (
         UniqueConstraint("campaign_id", "row_key", "variant_key", "seed", "format"),
         Index("ix_item_job_id", "job_id"),
+        Index("ix_item_gate_ready", "id", postgresql_where=text("gate = 'ready'")),
         _one_of("gate", states.Gate),
     )
 
@@ -169,7 +170,7 @@ class Item(Table):
     decision_id: Mapped[uuid.UUID | None]
     obsolete: Mapped[bool] = mapped_column(server_default=text("false"))
     plan: Mapped[int] = mapped_column(Integer, server_default="1")
-    gate: Mapped[str] = mapped_column(server_default="open")
+    gate: Mapped[str] = mapped_column(server_default="none")
     gate_reasons: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
 
 

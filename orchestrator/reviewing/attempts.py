@@ -18,6 +18,7 @@ from core.registry import Registry
 from core.requests import Reference, Request
 from orchestrator import wanted
 from orchestrator.planning.keys import ModelPin, batch_key, canonical, job_key, preparation_key
+from orchestrator.records.states import AFTER_TURN
 from orchestrator.reviewing import reasons
 
 
@@ -218,17 +219,17 @@ on conflict (key) do update set held = job.held and excluded.held,
 returning id
 """
 
-_TURN = """
+_TURN = f"""
 update item set brief_job_id = coalesce(brief_job_id, job_id), job_id = :job, version = version + 1,
-    verdict = 'open', decision_id = null
+    verdict = 'open', decision_id = null, gate_reasons = '[]', gate = {AFTER_TURN.format(job=":job")}
 where id = :item
-"""
+"""  # noqa: S608 - constants of ours
 
-_TURN_BACK = """
+_TURN_BACK = f"""
 update item set brief_job_id = nullif(brief_job_id, :job), job_id = :job, version = version + 1,
-    verdict = 'open', decision_id = null
+    verdict = 'open', decision_id = null, gate_reasons = '[]', gate = {AFTER_TURN.format(job=":job")}
 where id = :item
-"""
+"""  # noqa: S608 - constants of ours
 
 _RUN = """
 update campaign set state = 'running', changed_at = now() where id = :campaign and state in ('running', 'finished')

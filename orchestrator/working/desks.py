@@ -17,6 +17,7 @@ from core.cards import find_cards, read_card
 from core.errors import DreamlineError, Infrastructure
 from core.registry import Registry
 from core.settings import Settings
+from orchestrator import gating
 from orchestrator.planning.keys import method_pin, model_pin
 from orchestrator.records.database import SWEEP_LOCK
 from orchestrator.records.models import hash_files, pin_files
@@ -172,6 +173,7 @@ class Making:
             },
         )
         _keep_scores(connection, claim.id, result["scores"])
+        gating.mark_made(connection, claim.id)
         return True
 
 

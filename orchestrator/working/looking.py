@@ -21,6 +21,7 @@ from core.errors import Infrastructure
 from core.hookspecs import Event
 from core.registry import Registry
 from core.settings import Settings
+from orchestrator import gating
 from orchestrator.records.database import Database
 from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
@@ -110,6 +111,7 @@ class Looker:
             began = time.monotonic()
             self._supervisor.work(claims, self._hurry.is_set)
             log.info("%s: %d answered in %.2f s", self.desk.table, len(claims), time.monotonic() - began)
+            gating.judge(self._database, self._registry)
             if self.desk.wakes is not None:
                 self._wake(self.desk.wakes)
 
@@ -118,6 +120,8 @@ class Looker:
         return claim(connection, self.desk.table, self._id, pins, settings.batch_size, settings.lease_seconds)
 
     def _tell_ends(self) -> None:
+        if gating.judge(self._database, self._registry).retried:
+            self._again.set()
         with self._database.begin() as connection:
             names = end_campaigns(connection)
         for name in names:

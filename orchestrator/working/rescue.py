@@ -66,7 +66,7 @@ def _due(connection: Connection, table: Table) -> int:
 
 
 def end_campaigns(connection: Connection) -> list[str]:
-    """Finishes running campaigns all of whose images have ended; returns their names.
+    """Finishes running campaigns all of whose images have ended and been judged; returns their names.
 
     Items whose further attempt came to nothing have their earlier image again first.
     """
@@ -82,6 +82,8 @@ def end_campaigns(connection: Connection) -> list[str]:
             select 1 from job join item on item.job_id = job.id
             where job.state in ('queued', 'leased', 'failed')
                 and item.campaign_id = campaign.id and not item.obsolete
+        ) and not exists (
+            select 1 from item where item.gate = 'ready' and item.campaign_id = campaign.id and not item.obsolete
         )
         returning id, name
         """),

@@ -1,0 +1,154 @@
+"""Gates at work: images that are there are held against the gates of each campaign that asks for them.
+
+An item's `gate` is `none` where nothing is to be judged, `due` while its image is not made, `ready` once it is,
+and then `passed`, `last` (shown after the others) or `held` (shown to those who ask). Whoever looks judges: each
+item is judged once, in a transaction that checks that it still stands as it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from core.registry import Registry
+from orchestrator.planning.gates import TRIES, read_gates, verdict
+from orchestrator.records.database import VERBS_LOCK, Database
+from orchestrator.records.plain_json import to_json
+from orchestrator.reviewing import attempts
+
+AT_ONCE = 500
+
+ACTOR = "gate"
+"""Who asks for the further images: the name in an item's history."""
+
+HELD_BACK = "held_back"
+"""Where an image's facts keep the reasons of plugins that hold it back, by plugin."""
+
+
+@dataclass(slots=True)
+class Judged:
+    """How many items came to what."""
+
+    passed: int = 0
+    last: int = 0
+    held: int = 0
+    retried: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.passed or self.last or self.held or self.retried)
+
+
+def mark(connection: Connection, campaign: int, *, again: bool) -> None:
+    """After a campaign was planned: its new items wait for their judgement; with `again` all of them do."""
+    connection.execute(text(_MARK), {"campaign": campaign, "again": again})
+
+
+def mark_made(connection: Connection, job: int) -> None:
+    """After an image was made: the items that it fills can be judged."""
+    connection.execute(text(_MARK_MADE), {"job": job})
+
+
+def judge(database: Database, registry: Registry) -> Judged:
+    """Judges every item that is ready; several may do so at once."""
+    total, done = Judged(), False
+    while not done:
+        with database.begin() as connection:
+            rows = connection.execute(text(_READY), {"limit": AT_ONCE}).all()
+            _settle(connection, rows, total)
+        for row in rows:
+            if _outcome(row)[0] == "retry":
+                _retry(database, registry, row, total)
+        done = len(rows) < AT_ONCE
+    return total
+
+
+def read_missed(connection: Connection, campaign: int, limit: int = 1000) -> list[dict[str, Any]]:
+    """The items that are shown last or held back, with the reasons, in the order of the brief."""
+    rows = connection.execute(text(_MISSED), {"campaign": campaign, "limit": limit})
+    return [{**row._mapping} for row in rows]
+
+
+def _settle(connection: Connection, rows: Any, total: Judged) -> None:
+    """Writes what needs no further image."""
+    settled = []
+    for row in rows:
+        what, reasons = _outcome(row)
+        if what != "retry":
+            gate = {"last": "last", "hold": "held"}.get(what or "", "passed")
+            setattr(total, gate, getattr(total, gate) + 1)
+            settled.append({"item": row.id, "version": row.version, "gate": gate, "reasons": to_json(reasons)})
+    if settled:
+        connection.execute(text(_SETTLE), settled)
+
+
+def _retry(database: Database, registry: Registry, row: Row[Any], total: Judged) -> None:
+    """Asks for another image in place of one that missed a gate; where no more may be asked for it is held."""
+    _, reasons = _outcome(row)
+    with database.begin() as connection:
+        # Plans lock preparations before items, and an attempt the other way round.
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": VERBS_LOCK})
+        if connection.execute(text(_STILL), {"item": row.id, "version": row.version}).one_or_none() is None:
+            return
+        tried = row.tries < TRIES
+        actor = f"{ACTOR}: {'; '.join(reasons)}"
+        if tried and attempts.ask(connection, registry, row.campaign_id, row.id, None, (), actor).version:
+            total.retried += 1
+            return
+        total.held += 1
+        told = to_json([*reasons, f"{row.tries + 1} images were tried"])
+        connection.execute(
+            text(_SETTLE), {"item": row.id, "version": row.version, "gate": "held", "reasons": told}
+        )
+
+
+def _outcome(row: Row[Any]) -> tuple[str | None, list[str]]:
+    held: Mapping[str, str] = row.held_back or {}
+    if held:
+        return "hold", [f"{plugin}: {reason}" for plugin, reason in held.items()]
+    if row.verdict != "open":
+        return None, []
+    return verdict(read_gates(row.gates), row.scores or {})
+
+
+_MARK = f"""
+update item set gate_reasons = '[]', gate = case
+    when made.job_id is not null and (campaign.gates <> '{{}}' or made.facts ? '{HELD_BACK}') then 'ready'
+    when campaign.gates <> '{{}}' then 'due' else 'none' end
+from campaign, item self left join asset made on made.job_id = self.job_id
+where item.id = self.id and campaign.id = :campaign and self.campaign_id = :campaign and not self.obsolete
+    and (:again or (self.gate = 'none' and (campaign.gates <> '{{}}' or made.facts ? '{HELD_BACK}')))
+"""  # noqa: S608 - constants of ours
+
+_MARK_MADE = f"""
+update item set gate = 'ready' where job_id = :job and (gate = 'due'
+    or gate = 'none' and exists (select 1 from asset where job_id = :job and facts ? '{HELD_BACK}'))
+"""  # noqa: S608 - constants of ours
+
+_READY = f"""
+select item.id, item.version, item.campaign_id, item.verdict, campaign.gates,
+       made.facts->'{HELD_BACK}' as held_back,
+       (select jsonb_object_agg(name, given) from (
+            select name, jsonb_agg(value) as given from score where score.job_id = item.job_id group by name
+        ) named) as scores,
+       (select count(*) from attempt where item_id = item.id and actor like '{ACTOR}: %') as tries
+from item join campaign on campaign.id = item.campaign_id join asset made on made.job_id = item.job_id
+where item.gate = 'ready' and not item.obsolete
+order by item.id limit :limit for update of item skip locked
+"""  # noqa: S608 - constants of ours
+
+_MISSED = """
+select item.id, item.row_key as row, item.variant, item.format, item.seed, item.gate, item.gate_reasons as reasons
+from item left join brief_row on brief_row.campaign_id = item.campaign_id and brief_row.key = item.row_key
+where item.campaign_id = :campaign and item.gate in ('last', 'held') and not item.obsolete
+order by brief_row.number, item.id limit :limit
+"""
+
+_STILL = "select id from item where id = :item and version = :version and gate = 'ready' for update"
+
+_SETTLE = """
+update item set gate = :gate, gate_reasons = cast(:reasons as jsonb)
+where id = :item and version = :version and gate = 'ready'
+"""
