@@ -58,7 +58,14 @@ class Settings:
     batch_seconds: float = _setting(900.0, "longest that one batch may take before its process is ended", least=1)
     max_attempts: int = _setting(6, "claims after which unfinished work is given up as dead", least=1)
     retry_seconds: float = _setting(5.0, "pause before the second attempt; doubles with each one")
-    child_memory_gb: float = _setting(0.0, "a working process larger than this is renewed; 0: never")
+    plugin_seconds: float = _setting(
+        120.0, "longest that a plugin may take to prepare one reference or to score one image", least=1
+    )
+    child_memory_gb: float = _setting(
+        0.0,
+        "most memory of a working process before it is ended; "
+        "0: half of the machine's for references, nine tenths for images",
+    )
     fake_seconds: float = _setting(0.0, "time that the fake generator takes an image, to stand for a slow one")
 
     @classmethod

@@ -14,19 +14,23 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from core import registry
 from core.cards import ModelCard, load_card
-from core.errors import DreamlineError, Infrastructure, PluginError, Stopped
+from core.errors import Infrastructure, PluginError, Stopped
 from core.hookspecs import Generator
 from core.recipes import encode_image
-from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request
+from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request, Score
+from core.scoring.hashes import look
 from core.settings import Settings
-from orchestrator.previews import Previews, look
+from orchestrator.gating import HELD_BACK
+from orchestrator.previews import Previews
+from orchestrator.records.plain_json import plain
 from orchestrator.records.storage import Storage, open_storage
-from orchestrator.working.messages import Batch, Drop, Failed, Finished, Made, Ready
+from orchestrator.working.messages import Batch, Doing, Drop, Failed, Finished, Made, Ready
 from orchestrator.working.retries import describe
 
 log = logging.getLogger("dreamline.child")
@@ -43,6 +47,7 @@ class Child:
         self._previews = Previews(settings, self._store)
         self._generators: dict[str, Generator] = {}
         self._dropped: set[int] = set()
+        self._unasked: Mapping[str, str] = {}
 
     def serve(self) -> None:
         """Batch after batch; ends when the wire does."""
@@ -53,7 +58,7 @@ class Child:
             except EOFError:
                 return
             if isinstance(message, Batch):
-                self._dropped = set()
+                self._dropped, self._unasked = set(), message.unasked
                 if message.table == "preparation":
                     self._prepare(message.payloads)
                 else:
@@ -67,21 +72,23 @@ class Child:
             if payload["id"] in self._dropped:
                 continue
             try:
-                result = self._prepare_one(payload["spec"])
+                result = self._prepare_one(payload["id"], payload["spec"])
             except Exception as error:
                 log.debug("preparation %s failed", payload["id"], exc_info=True)
                 self._wire.send(Failed(payload["id"], describe(error)))
             else:
                 self._wire.send(Made(payload["id"], result, time.monotonic() - began))
 
-    def _prepare_one(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+    def _prepare_one(self, work: int, spec: Mapping[str, Any]) -> dict[str, Any]:
         from core.preparing import prepare_reference
 
         given = {key: value for key, value in spec.items() if key not in ("area", "grid", "model")}
         reference = Reference.from_dict(given)
+        plugin, source = reference.plugin.split(" ")[0], reference.source or reference.name
         offer = self._registry.kinds().get(reference.kind)
         if offer is None:
-            raise PluginError(reference.plugin.split(" ")[0], f"its kind {reference.kind!r} is gone")
+            mend = "Install it again, then `dreamline campaign retry`"
+            raise PluginError(plugin, f"its kind {reference.kind!r} is gone. {mend}")
         if offer.pin != reference.plugin:
             raise Infrastructure(
                 f"planned with plugin {reference.plugin}, here is {offer.pin}: restart the worker"
@@ -91,13 +98,15 @@ class Child:
         )
         data = self._store.get(reference.sha256)
         mask = self._store.get(reference.mask) if reference.mask else None
+        self._wire.send(Doing(f"plugin {plugin!r} prepared {source}", plugin, work))
         prepared = prepare_reference(data, reference, offer.condition, card, self._settings, mask)
+        self._wire.send(Doing(f"the worker kept what was made of {source}"))
         label = f"preparation-{reference.kind}"
         return {
             "result": self._store.put(_png(prepared.picture), label),
             "mask": self._store.put(_png(prepared.mask), label) if prepared.mask is not None else None,
-            "warnings": list(prepared.warnings),
-            "facts": {**prepared.facts, "width": prepared.picture.width, "height": prepared.picture.height},
+            "warnings": plain(prepared.warnings),
+            "facts": plain({**prepared.facts, "width": prepared.picture.width, "height": prepared.picture.height}),
         }
 
     def _make(self, payloads: Sequence[Mapping[str, Any]]) -> None:
@@ -107,6 +116,7 @@ class Child:
                 payload = waiting.pop(0)
                 if payload["id"] not in self._dropped:
                     self._wire.send(self._keep(payload, image, references, seconds))
+                self._wire.send(self._making(waiting, image.request.model))
             if waiting:
                 raise PluginError("generation", f"{len(waiting)} of {len(payloads)} images were not made")
         except Stopped:
@@ -122,6 +132,7 @@ class Child:
         requests = [Request.from_dict(payload["request"]) for payload in payloads]
         prepared = [[self._open(one) for one in payload["references"]] for payload in payloads]
         generator = self._generator(payloads[0]["pin"], requests[0].model)
+        self._wire.send(self._making(payloads, requests[0].model))
         began = time.monotonic()
         wanted = {payload["id"] for payload in payloads}
 
@@ -137,41 +148,48 @@ class Child:
     def _keep(
         self, payload: Mapping[str, Any], image: Image, references: Sequence[Preparation], seconds: float
     ) -> Made | Failed:
-        scores, unscored = self._score(image, references)
+        """The image's file, then its scores: no scorer can change or lose an image that was made."""
+        self._wire.send(Doing("plugins were asked whether to hold the image back", id=payload["id"]))
+        held = self._registry.held_back(image, self._settings)
+        self._wire.send(Doing("the worker kept the image"))
         try:
             data = encode_image(image)
             sha256 = self._store.put(data, f"job-{payload['id']}-{payload['fence']}")
             self._previews.make(sha256, image.picture)
+            result = {
+                "sha256": sha256,
+                "size": len(data),
+                "width": image.picture.width,
+                "height": image.picture.height,
+                "media_type": "image/png",
+                "facts": plain({**image.facts, **({HELD_BACK: held} if held else {})}),
+                "look": look(image.picture),
+                "scores": [],
+            }
         except Exception as error:
             return Failed(payload["id"], describe(error))
-        result = {
-            "sha256": sha256,
-            "size": len(data),
-            "width": image.picture.width,
-            "height": image.picture.height,
-            "media_type": "image/png",
-            "facts": {**image.facts, **({"unscored": unscored} if unscored else {})},
-            "look": look(image.picture),
-            "scores": scores,
-        }
-        return Made(payload["id"], result, seconds)
+        return self._score(Made(payload["id"], result, seconds), image, references)
 
-    def _score(
-        self, image: Image, references: Sequence[Preparation]
-    ) -> tuple[list[tuple[Any, ...]], dict[str, str]]:
-        """What plugins make of an image; and of those that failed, why: the image is kept without their scores."""
-        scores, unscored = [], {}
-        for plugin in self._registry.scorers():
+    def _score(self, made: Made, image: Image, references: Sequence[Preparation]) -> Made:
+        """Adds what plugins make of an image; the image is kept without the scores of those that fail.
+
+        Before each plugin the supervisor gets what there is, in which that plugin and the later ones are
+        recorded as unscored: that is kept if the plugin never comes back.
+        """
+        scores: list[tuple[Any, ...]] = []
+        unscored = dict(self._unasked)
+        asked = [one for one in self._registry.scorers() if one not in unscored]
+        for k, plugin in enumerate(asked):
+            lost = dict.fromkeys(asked[k:], f"not asked, since plugin {plugin!r} ended the process")
+            so_far = _with_scores(made, scores, {**unscored, **lost})
+            self._wire.send(Doing(f"plugin {plugin!r} scored the image", plugin, made.id, so_far))
             try:
                 found = self._registry.scores(plugin, image, references, self._settings)
-            except DreamlineError as error:
+                scores += [_as_values(plugin, one) for one in found]
+            except Exception as error:
                 log.warning("%s", error)
                 unscored[plugin] = str(error)
-            else:
-                scores += [
-                    (plugin, one.name, one.value, one.compared, one.higher_is_better, one.crop) for one in found
-                ]
-        return scores, unscored
+        return _with_scores(made, scores, unscored)
 
     def _open(self, prepared: Mapping[str, Any]) -> Preparation:
         from PIL import Image as PillowImage
@@ -194,11 +212,36 @@ class Child:
             self._generators = {pin: generator}
         return self._generators[pin]
 
+    def _making(self, waiting: Sequence[Mapping[str, Any]], model: str) -> Doing:
+        """That the generator is at work on these; where it is one alone, on that one."""
+        (generator,) = self._generators.values()
+        what = {0: "ended its batch", 1: "made it"}.get(len(waiting), f"made {len(waiting)} images")
+        alone = waiting[0]["id"] if len(waiting) == 1 else None
+        return Doing(f"generator {generator.id} {what} with {model}", id=alone)
+
     def _listen(self) -> None:
         while self._wire.poll():
             message = self._wire.recv()
             if isinstance(message, Drop):
                 self._dropped |= message.ids
+
+
+def _with_scores(made: Made, scores: Sequence[tuple[Any, ...]], unscored: Mapping[str, str]) -> Made:
+    facts = {**made.result["facts"], **({"unscored": dict(unscored)} if unscored else {})}
+    return replace(made, result={**made.result, "scores": list(scores), "facts": facts})
+
+
+def _as_values(plugin: str, score: Score) -> tuple[Any, ...]:
+    """A score as it is recorded: values of Python's own, whatever numbers a plugin counts with."""
+    crop = tuple(float(side) for side in score.crop) if score.crop else None
+    return (
+        plugin,
+        str(score.name),
+        float(score.value),
+        str(score.compared),
+        bool(score.higher_is_better),
+        crop,
+    )
 
 
 def _png(picture: Any) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.working.claims import Table
@@ -11,10 +11,14 @@ from orchestrator.working.claims import Table
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """To the child: do these. Each payload has an `id` and what `load` of its desk put beside it."""
+    """To the child: do these. Each payload has an `id` and what `load` of its desk put beside it.
+
+    `unasked` are plugins whose scores are left out, each with the reason.
+    """
 
     table: Table
     payloads: tuple[Mapping[str, Any], ...]
+    unasked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,23 @@ class Made:
     id: int
     result: Mapping[str, Any]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """From the child, before it enters another's code, so that whatever ends the child has a name.
+
+    Attributes:
+        words: who did what, as it follows "while" (`plugin 'logo' prepared logo.png`).
+        plugin: whose time is taken; empty where it is the generator's or the worker's own.
+        id: the one piece of work that it is about; None where it is about all of the batch.
+        so_far: what is kept if the plugin does not come back: an image that only lacks scores.
+    """
+
+    words: str
+    plugin: str = ""
+    id: int | None = None
+    so_far: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)

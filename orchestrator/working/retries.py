@@ -17,6 +17,10 @@ UNKNOWN = "unknown"
 
 LONGEST_PAUSE = 600.0
 
+NAMED_ATTEMPTS = 3
+"""Claims of work whose process a known plugin took along: one more than for an error that it raised, since the
+process may have suffered from others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -38,13 +42,16 @@ def describe(error: BaseException) -> dict[str, Any]:
     return told
 
 
-def judge(kind: str, attempt: int, max_attempts: int, pause: float) -> Verdict:
+def judge(kind: str, attempt: int, max_attempts: int, pause: float, *, named: bool = False) -> Verdict:
     """What happens to work that failed with an error of class `kind` in its `attempt`-th try.
 
     Bad input is never tried again, and a plugin's error once: it may have been the weather. Whatever took
-    its process along comes back alone, so that the rest of the batch goes on without it.
+    its process along comes back alone, so that the rest of the batch goes on without it; `named` says that
+    a plugin was at work on this and nothing else, and shortens the patience.
     """
     if kind == BAD_INPUT or attempt >= max_attempts or (kind == PLUGIN and attempt >= 2):
+        return Verdict(None, alone=False)
+    if named and attempt >= NAMED_ATTEMPTS:
         return Verdict(None, alone=False)
     return Verdict(
         min(LONGEST_PAUSE, pause * 2 ** (attempt - 1)) if kind != CRASH else 0.0,

@@ -5,18 +5,20 @@ The supervisor never imports a model or a plugin's heavy parts, so it stays awak
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection as Wire
 from typing import Any
-
-import psutil
 
 from core.errors import Infrastructure
 from core.settings import Settings
@@ -25,12 +27,16 @@ from orchestrator.records.storage import Storage
 from orchestrator.working import retries
 from orchestrator.working.claims import Claim, fail, give_back, renew
 from orchestrator.working.desks import Desk
-from orchestrator.working.messages import Batch, Drop, Failed, Finished, Made, Ready
+from orchestrator.working.limits import RENEWED, memory_limit, memory_of
+from orchestrator.working.messages import Batch, Doing, Drop, Failed, Finished, Made, Ready
 
 log = logging.getLogger("dreamline.worker")
 
 STARTING = 120.0
 """Seconds that a child may take to load its plugins."""
+
+CHANCES = 2
+"""Processes that a plugin may take along while it scores images before it is asked no more."""
 
 
 class Supervisor:
@@ -46,6 +52,9 @@ class Supervisor:
         self._worker = worker
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: Wire | None = None
+        self._doing = Doing("it was started")
+        self._since = 0.0
+        self._taken_along: Counter[str] = Counter()
 
     def work(self, claims: Sequence[Claim], hurry: Callable[[], bool]) -> None:
         """Does the claimed work; returns when each claim is done, failed, lost or given back.
@@ -56,14 +65,15 @@ class Supervisor:
         payloads = self._database.patiently(lambda connection: self._desk.load(connection, claims))
         wire = self._child(open_claims, hurry)
         try:
-            wire.send(Batch(self._desk.table, tuple(payloads)))
+            self._begin(Doing("it read its work"))
+            wire.send(Batch(self._desk.table, tuple(payloads), self._unasked()))
             self._watch(wire, open_claims, hurry)
         except (EOFError, OSError):
             self._after_crash(open_claims)
         except BaseException:
             self.stop()
             raise
-        if self._grown():
+        if self._process is not None and self._memory() > self._limit() * RENEWED[self._desk.queue]:
             self.stop()
 
     def stop(self) -> None:
@@ -71,7 +81,9 @@ class Supervisor:
         if self._wire is not None:
             self._wire.close()
         if self._process is not None:
-            self._process.kill()
+            # With whatever a plugin started: the child leads a process group of its own.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._wire = self._process = None
 
@@ -85,7 +97,10 @@ class Supervisor:
                     unanswered = {"class": retries.UNKNOWN, "message": "it was left without an answer"}
                     self._fail_all(open_claims, unanswered)
                     return
-                self._record(message, open_claims)
+                if isinstance(message, Doing):
+                    self._begin(message)
+                else:
+                    self._record(message, open_claims)
             now = time.monotonic()
             if now - renewed > every and open_claims:
                 renewed = now
@@ -97,14 +112,28 @@ class Supervisor:
                 self.stop()
                 self._give_back(open_claims)
                 return
-            if now - began > self._settings.batch_seconds:
+            error = self._past_limits(now, began)
+            if error is not None:
                 self.stop()
-                error = {
-                    "class": retries.TIME,
-                    "message": f"not done after {self._settings.batch_seconds:.0f} s (DREAMLINE_BATCH_SECONDS)",
-                }
-                self._fail_all(open_claims, error)
+                self._end(open_claims, error)
                 return
+
+    def _past_limits(self, now: float, began: float) -> dict[str, Any] | None:
+        """Why the child has to be ended, if it has to."""
+        for seconds, since, variable in (
+            (self._settings.batch_seconds, began, "DREAMLINE_BATCH_SECONDS"),
+            (
+                self._settings.plugin_seconds,
+                self._since if self._doing.plugin else now,
+                "DREAMLINE_PLUGIN_SECONDS",
+            ),
+        ):
+            if now - since > seconds:
+                return {"class": retries.TIME, "message": f"not done after {seconds:g} s ({variable})"}
+        if self._memory() > self._limit():
+            message = f"its process took more than {self._limit() / 2**30:.1f} GB (DREAMLINE_CHILD_MEMORY_GB)"
+            return {"class": retries.MEMORY, "message": message}
+        return None
 
     def _record(self, message: Any, open_claims: dict[int, Claim]) -> None:
         claim = open_claims.pop(message.id, None) if isinstance(message, (Made, Failed)) else None
@@ -145,22 +174,46 @@ class Supervisor:
         return bool(open_claims)
 
     def _after_crash(self, open_claims: dict[int, Claim]) -> None:
-        process = self._process
-        code = process.wait(timeout=10) if process is not None else None
+        code = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(timeout=10)
         self.stop()
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        how = "it fell silent" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
         log.warning("the working process ended by itself (%s)", how)
-        self._fail_all(open_claims, {"class": retries.CRASH, "message": f"its process ended by itself ({how})"})
+        self._end(open_claims, {"class": retries.CRASH, "message": f"its process ended by itself ({how})"})
 
-    def _fail_all(self, open_claims: dict[int, Claim], error: dict[str, Any]) -> None:
+    def _end(self, open_claims: dict[int, Claim], error: Mapping[str, Any]) -> None:
+        """After the child had to end: blames what it was at, by name.
+
+        Where it was at one piece of work, the others are given back as if nothing had happened; where it was
+        scoring an image, the image is kept without the scores that are missing.
+        """
+        doing = self._doing
+        told = {**error, "message": f"{error['message']} while {doing.words}"}
+        if doing.plugin:
+            told["plugin"] = doing.plugin
+        if doing.id is None:
+            self._fail_all(open_claims, told)
+            return
+        if doing.so_far is not None:
+            self._taken_along[doing.plugin] += 1
+            facts = doing.so_far.result["facts"]
+            unscored = {**facts["unscored"], doing.plugin: told["message"]}
+            result = {**doing.so_far.result, "facts": {**facts, "unscored": unscored}}
+            self._record(replace(doing.so_far, result=result), open_claims)
+        elif doing.id in open_claims:
+            self._fail(open_claims.pop(doing.id), told, named=bool(doing.plugin))
+        self._give_back(open_claims)
+
+    def _fail_all(self, open_claims: dict[int, Claim], error: Mapping[str, Any]) -> None:
         shared = len(open_claims) > 1
         for claim in open_claims.values():
             self._fail(claim, error, shared=shared)
 
-    def _fail(self, claim: Claim, error: dict[str, Any], *, shared: bool = False) -> None:
-        verdict = retries.judge(
-            error["class"], claim.attempt, self._settings.max_attempts, self._settings.retry_seconds
-        )
+    def _fail(self, claim: Claim, error: Mapping[str, Any], *, shared: bool = False, named: bool = False) -> None:
+        most, pause = self._settings.max_attempts, self._settings.retry_seconds
+        verdict = retries.judge(error["class"], claim.attempt, most, pause, named=named)
         if shared:
             verdict = retries.Verdict(0.0, alone=True)
         self._database.patiently(
@@ -204,11 +257,20 @@ class Supervisor:
         self._give_back(open_claims)
         raise Infrastructure("the working process did not start; what it said is above")
 
-    def _grown(self) -> bool:
-        limit = self._settings.child_memory_gb
-        if not limit or self._process is None:
-            return False
-        try:
-            return bool(psutil.Process(self._process.pid).memory_info().rss > limit * 2**30)
-        except psutil.Error:
-            return True
+    def _begin(self, doing: Doing) -> None:
+        self._doing, self._since = doing, time.monotonic()
+
+    def _unasked(self) -> dict[str, str]:
+        """Plugins that are not asked for scores any more, each with the reason."""
+        return {
+            plugin: f"not asked: it took {times} processes along. It is asked again by a worker that starts anew"
+            for plugin, times in self._taken_along.items()
+            if times >= CHANCES
+        }
+
+    def _limit(self) -> float:
+        return memory_limit(self._settings, self._desk.queue)
+
+    def _memory(self) -> int:
+        """Bytes that the child takes; 0 when it is gone, which is told elsewhere."""
+        return (memory_of(self._process.pid) if self._process is not None else None) or 0
