@@ -4,7 +4,11 @@ A tool's files lie below the models folder, in the folder of the repository that
 fetches: `dreamline models fetch yunet` does, and nothing else. A kind offers a method that needs a tool only
 where all of its files are here, and pins their hashes.
 
-Only weights whose licence permits commercial use are listed. A tool's `licence` is what the page of its repository (or of the project that published the weights) states.
+Only weights whose licence permits commercial use are listed. What the licences rest on: the LICENSE files beside
+YuNet (MIT) and SFace (Apache-2.0) in OpenCV's repositories; the tags of the model cards of DINOv2, LAION's CLIP
+and the clothes parser; for U2-Net the authors' word that its weights bear its repository's licence (issue 208 of
+xuebinqin/U-2-Net); for BiRefNet the tag of its authors' card (ZhengPeng7/BiRefNet). `REFUSED` says what was left
+out, and why.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from core.errors import BadInput
+from core.errors import BadInput, WeightsMissing
 from core.settings import Settings
 
 
@@ -43,6 +47,16 @@ class Tool:
     md5: Mapping[str, str] = field(default_factory=dict)
 
 
+REMBG = "danielgatis/rembg"
+"""Whose release `v0.0.0` holds the networks that cut out; they lie in a folder of this name."""
+
+
+def _by_rembg(name: str, title: str, file: str, md5: str, licence: str) -> Tool:
+    url = f"https://github.com/{REMBG}/releases/download/v0.0.0/{file}"
+    kept = f"{name}.onnx"
+    return Tool(name, title, REMBG, (kept,), licence, "cuts products out", {kept: url}, {kept: md5})
+
+
 def _by_transformers(name: str, title: str, repository: str, licence: str, purpose: str) -> Tool:
     files = ("config.json", "preprocessor_config.json", "model.safetensors")
     return Tool(name, title, repository, files, licence, purpose)
@@ -52,6 +66,34 @@ TOOLS: Mapping[str, Tool] = MappingProxyType(
     {
         tool.name: tool
         for tool in (
+            _by_rembg(
+                "birefnet-general",
+                "BiRefNet: cuts anything out, hair and lace too; slow",
+                "BiRefNet-general-epoch_244.onnx",
+                "7a35a0141cbbc80de11d9c9a28f52697",
+                "MIT",
+            ),
+            _by_rembg(
+                "birefnet-general-lite",
+                "BiRefNet (Swin tiny): cuts anything out",
+                "BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx",
+                "4fab47adc4ff364be1713e97b7e66334",
+                "MIT",
+            ),
+            _by_rembg(
+                "u2net",
+                "U2-Net: cuts anything out",
+                "u2net.onnx",
+                "60024c5c889badc19c04ad937298a77b",
+                "Apache-2.0",
+            ),
+            _by_rembg(
+                "u2netp",
+                "U2-Net (small): cuts out in a second, edges less exact",
+                "u2netp.onnx",
+                "8e83ca70e441ab06c318d82300c84806",
+                "Apache-2.0",
+            ),
             Tool(
                 "yunet",
                 "YuNet: faces with five landmarks",
@@ -93,18 +135,32 @@ TOOLS: Mapping[str, Tool] = MappingProxyType(
         )
     }
 )
-"""By name."""
+"""By name; of those that cut out, the best first."""
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "bria-rmbg": "BRIA publishes the weights of RMBG for non-commercial use only",
+        "isnet-general-use": "no licence of its weights could be established",
+        "isnet-anime": "no licence of its weights could be established",
+        "silueta": "no licence of its weights could be established",
+    }
+)
+"""Networks that people ask for and that are not offered, with the reason."""
 
 
 def find_tool(name: str) -> Tool:
     """The tool of that name.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is none; says why where it was left out on purpose.
     """
-    if name not in TOOLS:
-        raise BadInput.at("tools", f"there is no tool {name!r}", f"Tools: {', '.join(TOOLS)}")
-    return TOOLS[name]
+    if name in TOOLS:
+        return TOOLS[name]
+    mend = f"Tools: {', '.join(TOOLS)}"
+    refused = REFUSED.get(name.removeprefix("rembg-"))
+    if refused:
+        raise BadInput.at(f"tool {name}", refused, mend)
+    raise BadInput.at(f"tool {name}", "there is none of this name", mend)
 
 
 def tool_folder(tool: Tool, settings: Settings) -> Path:
@@ -114,9 +170,29 @@ def tool_folder(tool: Tool, settings: Settings) -> Path:
 
 def tool_files(name: str, settings: Settings) -> dict[str, Path] | None:
     """All files of a tool by their names; None unless every one is here."""
+    return files_below(name, settings.models_folder)
+
+
+def files_below(name: str, models: Path) -> dict[str, Path] | None:
+    """The same for those who know the models folder only, as a preparer does by its workbench."""
     tool = find_tool(name)
-    files = {file: tool_folder(tool, settings) / file for file in tool.files}
+    files = {file: models / tool.repository / file for file in tool.files}
     return files if all(path.is_file() for path in files.values()) else None
+
+
+def require_files(name: str, models: Path) -> dict[str, Path]:
+    """As `files_below`, for a method that was pinned and can't do without.
+
+    Raises:
+        WeightsMissing: a file is not here.
+    """
+    files = files_below(name, models)
+    if files is None:
+        folder = models / find_tool(name).repository
+        raise WeightsMissing(
+            f"tool {name!r}: files are missing in {folder}. `dreamline models fetch {name}` fetches them"
+        )
+    return files
 
 
 def tool_hashes(name: str, settings: Settings) -> dict[str, str]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dreamline import BadInput, ConditionType, Method, Preparation, Settings, Workbench, hookimpl
-from dreamline.preparation import CUT_OUT_METHODS, KEEP_WHOLE, crop_to_product, cut_out, fit_cut_out, keep_whole
+from dreamline.preparation import (
+    KEEP_WHOLE,
+    MASK,
+    crop_to_product,
+    cut_out,
+    cut_out_methods,
+    fit_cut_out,
+    keep_whole,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -22,8 +30,9 @@ class SubjectOptions:
     method: str = field(
         default="auto",
         metadata={
-            "help": "alpha-or-grabcut (what auto means here), alpha (the file's own transparency), "
-            "grabcut (plain grounds) or keep-background (nothing is cut out)"
+            "help": "auto (the best that this machine has), alpha-or-grabcut, alpha (the file's own "
+            "transparency), grabcut (plain grounds), rembg-… (a network, where it is) or keep-background "
+            "(nothing is cut out)"
         },
     )
     crop: bool = field(default=True, metadata={"help": "crop to the product, so that little of the area is white"})
@@ -41,12 +50,13 @@ def condition_types() -> Sequence[ConditionType[Any]]:
             prepare=prepare,
             options=SubjectOptions,
             methods=methods,
+            by_mask=MASK,
         )
     ]
 
 
 def methods(settings: Settings) -> Sequence[Method]:
-    return (*CUT_OUT_METHODS, KEEP_WHOLE)
+    return (*cut_out_methods(settings), KEEP_WHOLE)
 
 
 def prepare(picture: Picture, options: SubjectOptions, bench: Workbench) -> Preparation:
@@ -60,8 +70,10 @@ def prepare(picture: Picture, options: SubjectOptions, bench: Workbench) -> Prep
     if bench.method.name == KEEP_WHOLE.name:
         return Preparation(keep_whole(picture, bench.area, bench.multiple, bench.source))
     try:
-        cut = cut_out(picture, bench.method.name, bench.source, bench.seed)
+        cut = cut_out(picture, bench.method.name, bench.source, bench.seed, mask=bench.mask, models=bench.models)
     except BadInput as error:
+        if bench.method.name == MASK.name:
+            raise
         way_out = f", or set `method: {KEEP_WHOLE.name}`"
         raise BadInput(*(replace(one, mend=one.mend + way_out) for one in error.problems)) from error
     if options.crop:

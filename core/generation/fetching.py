@@ -1,17 +1,19 @@
-"""Fetching what a card names from the Hugging Face Hub: the only place that does.
+"""Fetching what a card names, and tools: the only place that does. Nearly all comes from the Hugging Face Hub.
 
 Only the folders that are used come from a base: FLUX.1-dev's repository also holds its weights a second time.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.cards import ModelCard
 from core.errors import DreamlineError, Infrastructure, WeightsMissing
-from core.generation.files import COMPONENTS, local_folder
+from core.generation.files import COMPONENTS, local_folder, write_atomically
 from core.settings import Settings
+from core.toolbox import Tool, tool_folder
 
 BASE_FILES = (
     "model_index.json",
@@ -43,6 +45,46 @@ def fetch_card(card: ModelCard, settings: Settings, told: Callable[[str], None])
         told(f"fetching {repository} into {folder}")
         _fetch(repository, patterns, folder)
         yield folder
+
+
+def fetch_tool(tool: Tool, settings: Settings, told: Callable[[str], None]) -> Iterator[Path]:
+    """Fetches the files of a tool that are not here; yields the folder.
+
+    Raises:
+        WeightsMissing: a repository asks people to accept its licence first, or does not exist.
+        Infrastructure: the Hub, or what publishes the file, can't be reached, or sent other bytes than it states.
+        DreamlineError: huggingface_hub is not installed.
+    """
+    folder = tool_folder(tool, settings)
+    missing = [file for file in tool.files if not (folder / file).is_file()]
+    if not missing:
+        told(f"{tool.name} is here: nothing to fetch")
+    for file in missing:
+        if file in tool.urls:
+            told(f"fetching {tool.urls[file]} into {folder}")
+            write_atomically(folder / file, _download(tool.urls[file], tool.md5[file]))
+    published = [file for file in missing if file not in tool.urls]
+    if published:
+        told(f"fetching {tool.repository} into {folder}")
+        _fetch(tool.repository, published, folder)
+    yield folder
+
+
+def _download(url: str, md5: str) -> bytes:
+    """The bytes behind an address; held against the sum that their publisher states."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=60) as answer:
+            data = bytes(answer.read())
+    except OSError as error:
+        raise Infrastructure(
+            f"{url} can't be fetched ({error}). Try again, or put the file there yourself"
+        ) from error
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise Infrastructure(f"{url} sent other bytes than published (md5 {found}, not {md5}): fetch it again")
+    return data
 
 
 def _fetch(repository: str, patterns: list[str], folder: Path) -> None:

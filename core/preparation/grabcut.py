@@ -68,7 +68,7 @@ def find_product(rgb_HWC: Bytes, ground: Ground, seed: int) -> Flags:
         bgr_HWC = np.ascontiguousarray(rgb_HWC[..., ::-1])
         cv2.grabCut(bgr_HWC, seeds_HW, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     found_HW = np.isin(seeds_HW, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    return _without_specks(_filled(found_HW, away_HW))
+    return without_specks(_filled(found_HW, away_HW))
 
 
 def _ripples(distance_HW: Floats) -> float:
@@ -157,7 +157,8 @@ def _filled(found_HW: Flags, away_HW: Flags) -> Flags:
     return closed_HW & (found_HW | ~away_HW)
 
 
-def _without_specks(found_HW: Flags) -> Flags:
+def without_specks(found_HW: Flags) -> Flags:
+    """What was found, but for parts that are dust beside the largest."""
     import cv2
     import numpy as np
 

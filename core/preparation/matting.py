@@ -1,6 +1,6 @@
-"""Cutting a product out of its picture: by its own transparency, or from a plain ground by GrabCut.
+"""Cutting a product out of its picture: by its own transparency, a mask, a network, or from a plain ground.
 
-The model-free floor. GrabCut (Rother, Kolmogorov, Blake: "GrabCut", SIGGRAPH 2004; OpenCV's) is seeded from
+The floor needs no weights: GrabCut (Rother, Kolmogorov, Blake: "GrabCut", SIGGRAPH 2004; OpenCV's) is seeded from
 the ground's colour as the border tells it. The same picture and seed give the same bytes.
 
 Shapes: H rows, W columns, C channels.
@@ -8,17 +8,21 @@ Shapes: H rows, W columns, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import isqrt
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from math import ceil, isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import BadInput
 from core.images import fit, on_white
-from core.preparation.edges import soften, whiten
+from core.preparation.cut_outs import EDGE_SIDE, CutOut, bounded, cut_along, touching
+from core.preparation.edges import soften
 from core.preparation.grabcut import find_product
-from core.preparation.ground import border, learn
+from core.preparation.ground import learn
+from core.preparation.masks import MASK, cut_by_mask
+from core.preparation.networks import PREFIX, cut_by_network, network_methods
 from core.requests import Method
+from core.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,55 +38,63 @@ CUT_OUT_METHODS = (Method("alpha-or-grabcut", "1"), Method("alpha", "1"), Method
 SEARCH_SIDE = 512
 """Pixels of the longer side at which the product is looked for."""
 
-EDGE_SIDE = 1536
-"""Pixels of the longer side at which its edge is drawn: the largest side that a model takes, with a reserve."""
-
 PLAIN = 0.5
 """Share of the border that has to be one ground."""
-
-TOUCHES = 0.03
-"""Share of the border that is not the ground from which on the product is said to touch the frame."""
-
-CUT = 0.25
-"""The same for the product being cut off by the frame, which no reference survives."""
 
 THINNEST = 8
 """A cut-out is at most so many times as long as it is wide; DreamO never saw longer ones."""
 
-_ELSE = "Give a photo on a plain ground or a PNG with transparency"
+ALPHA_OR = "alpha-or-"
+"""Before the name of a method that is used only where the file has no transparency of its own."""
+
+_ELSE = (
+    "Give a photo on a plain ground, a PNG with transparency or a mask's file; or fetch a network that cuts out "
+    "(`dreamline models fetch u2net`)"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class CutOut:
-    """A product without its ground.
+def cut_out_methods(settings: Settings) -> tuple[Method, ...]:
+    """The ways of cutting out that this machine has, best first: learned ones where they are present.
 
-    Attributes:
-        picture: RGB, the product over white; its size is not the original's when that was larger than needed.
-        mask: `L`, same size, 255 where the product is, soft at its edge.
-        warnings: what a person should know.
-        facts: how it was found, as JSON values.
+    A file's own transparency comes before any network: whoever cut it out knew better.
     """
-
-    picture: Picture
-    mask: Picture
-    warnings: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of the product in pixels, right and bottom not included."""
-        found = self.mask.point(lambda value: 255 if value >= 128 else 0).getbbox()
-        return found or (0, 0, *self.mask.size)
+    learned = network_methods(settings)
+    first = tuple(replace(method, name=ALPHA_OR + method.name) for method in learned)
+    return (*first, *CUT_OUT_METHODS, *learned)
 
 
-def cut_out(picture: Picture, method: str, source: str, seed: int) -> CutOut:
-    """Cuts a product out by the name of one of `CUT_OUT_METHODS`.
+def cut_out(
+    picture: Picture,
+    method: str,
+    source: str,
+    seed: int,
+    *,
+    mask: Picture | None = None,
+    models: Path | None = None,
+) -> CutOut:
+    """Cuts a product out by the name of a method.
+
+    Args:
+        picture: RGB or RGBA.
+        method: of `CUT_OUT_METHODS`, `cut_out_methods`, or `mask`.
+        source: the file's name, for messages.
+        seed: for every random generator.
+        mask: for the method `mask`: `L`, of the picture's size.
+        models: for learned methods: the folder of weights.
 
     Raises:
         BadInput: it can't be done with this picture; the message says what can.
+        WeightsMissing: the method's weights are not on this machine.
     """
-    if method == "alpha" or (method == "alpha-or-grabcut" and has_alpha(picture)):
+    if method == MASK.name:
+        if mask is None:
+            raise BadInput.at(source, "has no mask beside it", "Give one, or choose another method")
+        return cut_by_mask(picture, mask, source)
+    if method == "alpha" or (method.startswith(ALPHA_OR) and has_alpha(picture)):
         return cut_by_alpha(picture, source)
+    name = method.removeprefix(ALPHA_OR)
+    if name.startswith(PREFIX) and models is not None:
+        return cut_by_network(picture, name, models, source)
     return cut_by_ground(picture, source, seed)
 
 
@@ -106,7 +118,7 @@ def cut_by_alpha(picture: Picture, source: str) -> CutOut:
     """
     if not has_alpha(picture):
         raise BadInput.at(source, "has no transparent ground", "Set `method: grabcut` or give a PNG cut out")
-    small = _bounded(picture, EDGE_SIDE)
+    small = bounded(picture, EDGE_SIDE)
     mask = small.getchannel("A")
     if sum(mask.histogram()[128:]) == 0:
         raise BadInput.at(source, "is transparent everywhere", "Give a picture that shows the product")
@@ -127,8 +139,8 @@ def cut_by_ground(picture: Picture, source: str, seed: int) -> CutOut:
     import numpy as np
     from PIL import Image
 
-    whole = _bounded(on_white(picture), EDGE_SIDE)
-    rgb_HWC = np.asarray(_bounded(whole, SEARCH_SIDE))
+    whole = bounded(on_white(picture), EDGE_SIDE)
+    rgb_HWC = np.asarray(bounded(whole, SEARCH_SIDE))
     ground = learn(rgb_HWC)
     if ground.plain < PLAIN:
         text = f"has a busy background: only {ground.plain:.0%} of its border are of one colour"
@@ -136,14 +148,12 @@ def cut_by_ground(picture: Picture, source: str, seed: int) -> CutOut:
     found_HW = find_product(rgb_HWC, ground, seed)
     if not found_HW.any():
         raise BadInput.at(source, "shows nothing that stands out from its ground", _ELSE)
-    warnings = tuple(_touching(found_HW, source))
+    warnings = touching(found_HW, source)
     found_HW = _settled(rgb_HWC, found_HW)
-    fine_HWC, scale = np.asarray(whole), max(whole.size) / max(rgb_HWC.shape[:2])
+    scale = max(whole.size) / max(rgb_HWC.shape[:2])
     hard = Image.fromarray(found_HW.astype(np.uint8) * 255).resize(whole.size, Image.Resampling.BILINEAR)
-    alpha_HW, colour_HWC = soften(fine_HWC, np.asarray(hard) >= 128, band=2 + int(np.ceil(scale)))
     facts = {"cut_by": "grabcut", "ground_plain": round(ground.plain, 3), "ground_noise": round(ground.noise, 2)}
-    mask = Image.fromarray(np.rint(alpha_HW * 255).astype(np.uint8))
-    return CutOut(Image.fromarray(whiten(colour_HWC, alpha_HW)), mask, warnings, facts)
+    return cut_along(whole, np.asarray(hard) >= 128, 2 + ceil(scale), warnings, facts)
 
 
 def crop_to_product(cut: CutOut, margin: float) -> CutOut:
@@ -182,16 +192,6 @@ def fit_cut_out(cut: CutOut, area: int, multiple: int, source: str) -> CutOut:
     return replace(fitted, facts={**cut.facts, "box": list(fitted.box)})
 
 
-def _bounded(picture: Picture, side: int) -> Picture:
-    from PIL import Image
-
-    longer = max(picture.size)
-    if longer <= side:
-        return picture
-    width, height = (max(1, round(length * side / longer)) for length in picture.size)
-    return picture.resize((width, height), Image.Resampling.BOX if longer > 4 * side else Image.Resampling.BICUBIC)
-
-
 def _settled(rgb_HWC: Bytes, found_HW: Flags) -> Flags:
     """The mask's edge brought to the middle of a blurred one, and smoothed."""
     import cv2
@@ -201,12 +201,3 @@ def _settled(rgb_HWC: Bytes, found_HW: Flags) -> Flags:
     alpha_HW, _ = soften(rgb_HWC, found_HW, band=max(2, longer // 128))
     middle_HW = (alpha_HW >= 0.5).astype(np.uint8)
     return np.asarray(cv2.medianBlur(middle_HW, 5 if longer > 256 else 3), bool)
-
-
-def _touching(found_HW: Flags, source: str) -> list[str]:
-    """Warns of a product at the frame; refuses one that the frame cuts."""
-    share = float(found_HW[border(*found_HW.shape)].mean())
-    if share >= CUT:
-        text = f"shows a product that the frame cuts off ({share:.0%} of the border)"
-        raise BadInput.at(source, text, "Give a picture that shows all of it")
-    return ["the product touches the frame: parts of it may be missing"] if share >= TOUCHES else []

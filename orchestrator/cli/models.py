@@ -1,4 +1,4 @@
-"""`dreamline models`: model cards and the files that they name."""
+"""`dreamline models`: model cards, tools, and their files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from orchestrator.cli import print_json
 if TYPE_CHECKING:
     from core.cards import ModelCard
     from core.generation.checks import Report
+    from core.toolbox import Tool
 
 
 @click.group()
 def command() -> None:
-    """Model cards and their weights.
+    """Model cards, tools, and their weights.
 
     A card names a base model, adapters with their strengths, and defaults. Cards of your own lie in the folders
-    of DREAMLINE_CARDS; weights lie below DREAMLINE_MODELS.
+    of DREAMLINE_CARDS; weights lie below DREAMLINE_MODELS. Tools are small networks beside the model: they cut
+    out, find faces and judge images where they are present.
     """
 
 
@@ -28,23 +30,28 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def list_cards(settings: Settings, as_json: bool) -> None:
-    """List model cards, and whether their files are here."""
+    """List model cards and tools, and whether their files are here."""
     from rich.console import Console
     from rich.table import Table
 
     from core.cards import find_cards, read_card
+    from core.toolbox import TOOLS
 
     rows = [(card, state_of(card, settings)) for card in map(read_card, find_cards(settings).values())]
     if as_json:
-        print_json(
-            [{"name": card.name, "title": card.title, "base": card.base, "state": state} for card, state in rows]
-        )
+        cards = [
+            {"name": card.name, "title": card.title, "base": card.base, "state": state} for card, state in rows
+        ]
+        print_json([*cards, *(tool_as_dict(tool, settings) for tool in TOOLS.values())])
         return
     table = Table(box=None, header_style="bold")
     for heading, whole in (("name", True), ("files", True), ("title", False)):
         table.add_column(heading, no_wrap=whole)
     for card, state in rows:
         table.add_row(card.name, state, card.title)
+    table.add_section()
+    for tool in TOOLS.values():
+        table.add_row(tool.name, tool_state(tool, settings), f"{tool.title} ({tool.licence})")
     Console().print(table)
 
 
@@ -53,10 +60,14 @@ def list_cards(settings: Settings, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def show(settings: Settings, model: str, as_json: bool) -> None:
-    """Show card MODEL: what it names, where that lies, and what it may be used for."""
+    """Show card or tool MODEL: what it names, where that lies, and what it may be used for."""
     from core.cards import load_card
     from core.generation.files import card_files
+    from core.toolbox import TOOLS
 
+    if model in TOOLS:
+        show_tool(TOOLS[model], settings, as_json)
+        return
     card = load_card(model, settings)
     files = card_files(card, settings) if card.base else []
     if as_json:
@@ -76,10 +87,18 @@ def show(settings: Settings, model: str, as_json: bool) -> None:
 @click.argument("model")
 @click.pass_obj
 def fetch(settings: Settings, model: str) -> None:
-    """Fetch what card MODEL names from the Hugging Face Hub; nothing else ever does."""
+    """Fetch the files of card or tool MODEL from where they are published; nothing else ever does."""
     from core.cards import load_card
-    from core.generation.fetching import fetch_card
+    from core.generation.fetching import fetch_card, fetch_tool
+    from core.toolbox import REFUSED, REMBG, TOOLS, find_tool
 
+    if model in TOOLS or model in REFUSED:
+        tool = find_tool(model)
+        for path in fetch_tool(tool, settings, lambda text: click.echo(text, err=True)):
+            click.echo(str(path))
+        if tool.repository == REMBG:
+            click.echo("It runs where dreamline[matting] is installed: pip install 'dreamline[matting]'", err=True)
+        return
     card = load_card(model, settings)
     for path in fetch_card(card, settings, lambda text: click.echo(text, err=True)):
         click.echo(str(path))
@@ -139,6 +158,36 @@ def state_of(card: ModelCard, settings: Settings) -> str:
     missing = sum(not file.path.is_file() for file in files)
     state = f"{missing} of {len(files)} missing" if missing else "here"
     return f"{state}, untried" if card.untried else state
+
+
+def tool_state(tool: Tool, settings: Settings) -> str:
+    """In one word, for the list."""
+    from core.toolbox import tool_files
+
+    return "missing" if tool_files(tool.name, settings) is None else "here"
+
+
+def tool_as_dict(tool: Tool, settings: Settings) -> dict[str, object]:
+    """A tool as JSON values."""
+    told = {"name": tool.name, "title": tool.title, "tool": True, "licence": tool.licence}
+    return {**told, "purpose": tool.purpose, "state": tool_state(tool, settings)}
+
+
+def show_tool(tool: Tool, settings: Settings, as_json: bool) -> None:
+    """Prints a tool, and where each of its files lies."""
+    from core.toolbox import tool_folder
+
+    paths = {file: tool_folder(tool, settings) / file for file in tool.files}
+    told = {**tool_as_dict(tool, settings), "repository": tool.repository}
+    if as_json:
+        files = [{"name": name, "path": str(path), "here": path.is_file()} for name, path in paths.items()]
+        print_json({**told, "files": files})
+        return
+    for key, value in told.items():
+        if key not in ("tool", "state"):
+            click.echo(f"{key:22}{value}")
+    for path in paths.values():
+        click.echo(f"{'here' if path.is_file() else 'missing':22}{path}")
 
 
 def as_dict(report: Report) -> dict[str, object]:

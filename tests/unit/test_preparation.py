@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from core.errors import BadInput
 from core.images import read_file
-from core.preparation import faces, matting
+from core.preparation import alignment, faces, heads, matting
 from core.preparation.ground import in_lab
 from dreamline import preparation
 
@@ -251,11 +251,11 @@ def test_tilted_faces_are_found_and_set_upright(turned: int) -> None:
     picture = astronaut().rotate(turned, Image.Resampling.BICUBIC, fillcolor=(130, 140, 150))
     (face,) = faces.find_faces(picture)
     assert abs(face.tilt - (TILT - turned)) < 3
-    aligned = faces.align_face(picture, face, 512)
+    aligned = alignment.align_face(picture, face, 512)
     (upright,) = faces.find_faces(aligned)
     assert abs(upright.tilt) < 3
     assert abs(upright.middle[0] / 512 - 0.5) < 0.02
-    assert abs(upright.middle[1] / 512 - faces.EYES_DOWN) < 0.02
+    assert abs(upright.middle[1] / 512 - alignment.EYES_DOWN) < 0.02
 
 
 @pytest.mark.parametrize("place", [(30, 20), (330, 180)])
@@ -291,7 +291,7 @@ def test_a_picture_without_a_face_is_refused_by_name(name: str) -> None:
 
 def test_all_but_face_and_hair_turns_white() -> None:
     (face,) = faces.find_faces(astronaut())
-    kept, mask = faces.keep_face_and_hair(faces.align_face(astronaut(), face, 512), 1)
+    kept, mask = heads.keep_face_and_hair(alignment.align_face(astronaut(), face, 512), 1)
     white, share = (255, 255, 255), np.asarray(mask).mean() / 255
     for place in ((10, 10), (500, 10), (10, 500), (500, 500), (256, 500), (120, 480), (30, 256)):
         assert kept.getpixel(place) == white
@@ -304,7 +304,7 @@ def work() -> list[bytes]:
     picture, _ = drawn(mug, CREAM, GROUNDS["pastel"], 320, dotted=True)
     cut = matting.cut_by_ground(jpeg(picture), "x", 7)
     (face,) = faces.find_faces(astronaut())
-    kept, mask = faces.keep_face_and_hair(faces.align_face(astronaut(), face, 256), 7)
+    kept, mask = heads.keep_face_and_hair(alignment.align_face(astronaut(), face, 256), 7)
     return [part.tobytes() for part in (cut.picture, cut.mask, kept, mask)]
 
 
