@@ -15,7 +15,8 @@ from sqlalchemy import Connection, text
 
 from core.generation.fake import draw
 from core.requests import Method, Preparation, Reference, Request
-from orchestrator.previews import Previews, look
+from core.scoring.hashes import look
+from orchestrator.previews import Previews
 from orchestrator.records.storage import Storage
 
 NOUNS = ("mug", "sneaker", "lamp", "tote bag", "scarf", "perfume", "backpack", "chair")

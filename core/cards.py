@@ -61,6 +61,7 @@ class ModelCard:
         licence, purpose: what its weights may be used for, in words.
         notice: said whenever the card is planned or run.
         untried: true for cards that nobody has run on real weights.
+        world: the drawn world that it knows, and whose readers score its images; empty: none.
     """
 
     name: str
@@ -88,6 +89,7 @@ class ModelCard:
     purpose: str = ""
     notice: str = ""
     untried: bool = False
+    world: str = ""
     source: Path = field(default=Path(), compare=False)
 
     def digest(self, files: Mapping[str, str]) -> str:
@@ -97,7 +99,7 @@ class ModelCard:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-_WORDS = ("title", "licence", "purpose", "notice", "untried", "source")
+_WORDS = ("title", "licence", "purpose", "notice", "untried", "world", "source")
 
 
 def read_card(path: Path) -> ModelCard:

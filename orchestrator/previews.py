@@ -81,21 +81,6 @@ class Previews:
             half.unlink(missing_ok=True)
 
 
-def look(picture: Picture) -> int:
-    """A 64-bit difference hash: of 9 x 8 grey cells, whether each is brighter than its right neighbour.
-
-    Near-duplicates differ in few bits. It is signed, as the database's bigint is.
-    """
-    from PIL import Image
-
-    small = list(picture.convert("L").resize((9, 8), Image.Resampling.BOX).tobytes())
-    bits = 0
-    for row in range(8):
-        for column in range(8):
-            bits = bits << 1 | (small[row * 9 + column] > small[row * 9 + column + 1])
-    return bits - (1 << 64) if bits >> 63 else bits
-
-
 def _fitted(picture: Picture, side: int) -> Picture:
     from PIL import Image
 

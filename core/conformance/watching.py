@@ -47,6 +47,9 @@ CALLS = {
 }
 """Audit events (docs.python.org/3/library/audit_events.html) that pure work has no cause for, in words."""
 
+OF_OPENCV = "LD_LIBRARY_PATH"
+"""The environment variable that importing OpenCV sets."""
+
 COMPILED = (".pyc", "__pycache__")
 """What an import writes is not the work's doing."""
 
@@ -112,6 +115,8 @@ def _in_words(event: str, arguments: tuple[Any, ...]) -> str:
         if not writes or isinstance(path, int) or _compiled(path) or str(path) == os.devnull:
             return ""
         return f"writes the file {_named(path)!r}"
+    if event == "os.putenv" and _named(arguments[0]) == OF_OPENCV:
+        return ""
     if event in FILES:
         return "" if _compiled(arguments[0]) else f"{FILES[event]} {_named(arguments[0])!r}"
     if event in CALLS:

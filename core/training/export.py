@@ -261,7 +261,7 @@ def card_text(run: Run, name: str, title: str, sampling: Sampling) -> str:
         "purpose": "Examples, demos and tests" if own else "What the base's licence allows",
     }
     if own:
-        told["notice"] = NOTICE.format(name=name)
+        told |= {"world": recipe.world, "notice": NOTICE.format(name=name)}
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in told.items()]
     adapter = {"repository": name, "file": "dreamo.safetensors", "scale": 1.0, "naming": "published"}
     lines += ["", "[[adapters]]", *(f"{key} = {json.dumps(value)}" for key, value in adapter.items())]
