@@ -77,5 +77,7 @@ def _refuse_odd(request: Request) -> None:
         texts += [reference.name, reference.kind, reference.plugin, reference.sha256, reference.method.name]
         if not re.fullmatch(r"[0-9a-f]{64}", reference.sha256) or not re.fullmatch(r"[\w .-]+", reference.name):
             raise ValueError(f"reference {reference.name!r}")
+        if not re.fullmatch(r"([0-9a-f]{64})?", reference.mask):
+            raise ValueError(f"the mask of reference {reference.name!r}")
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a text is none")

@@ -16,6 +16,7 @@ import click
 
 from core.settings import Settings
 from orchestrator.cli.given import (
+    Files,
     Given,
     find_files,
     joined,
@@ -54,6 +55,13 @@ if TYPE_CHECKING:
 @click.option("--negative-guidance", type=click.FloatRange(0, 100), help="Guidance of the second pass.")
 @click.option(
     "--option", "options", multiple=True, metavar="NAME.KEY=VALUE", help="An option of a reference's kind."
+)
+@click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="White where a reference's thing is: cut out by that.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("outputs"))
 @click.option("--show-preparation", is_flag=True, help="Also write what the model sees of each reference.")
@@ -109,12 +117,12 @@ def refuse_beside_recipe(ctx: click.Context) -> None:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made: requests that share their references, and the bytes of those."""
+    """What is to be made: requests that share their references, and the files of those."""
 
     card: ModelCard
     requests: list[Request]
     references: list[Reference]
-    data: list[bytes]
+    files: list[Files]
 
 
 def from_options(
@@ -138,7 +146,7 @@ def from_options(
     kinds = {name: offer.condition for name, offer in offers.items()}
     problems: list[Problem] = []
     width, height = read_size(asked["size"], card, problems)
-    references, data = read_references(given, asked["options"], settings, offers, problems)
+    references, files = read_references(given, asked["options"], settings, offers, problems, asked["masks"])
     # The first says enough: the limits of a card and of a kind are often the same.
     problems += list(asking.combination_problems(card, kinds, [one.kind for one in given], "references"))[:1]
     for name in ("prompt", "negative_prompt"):
@@ -154,7 +162,7 @@ def from_options(
         asking.make_request(card, kinds, asked["prompt"], references, **size, seed=asked["seed"] + k, **changes)
         for k in range(asked["number"])
     ]
-    return Order(card, requests, references, data)
+    return Order(card, requests, references, files)
 
 
 def from_recipe(
@@ -182,7 +190,7 @@ def from_recipe(
     BadInput.gather(asking.size_problems(card, request.width, request.height, where))
     BadInput.gather(asking.combination_problems(card, kinds, used, where))
     folders = [*folders, recipe.parent, Path()]
-    wanted = {reference.sha256 for reference in request.references}
+    wanted = {sha256 for one in request.references for sha256 in (one.sha256, one.mask) if sha256}
     found = find_files(wanted, [one.path for one in given], folders, settings)
     problems = []
     for reference in request.references:
@@ -194,13 +202,19 @@ def from_recipe(
             click.echo(
                 f"{recipe} was made with {reference.plugin}; {pin} is here and may prepare otherwise", err=True
             )
-        if reference.sha256 not in found:
-            text = f"reference {reference.name!r} (sha256 {reference.sha256[:12]}…) is not in {joined(folders)}"
-            problems.append(Problem(str(recipe), text, "Say --pictures FOLDER"))
+        for what, sha256 in (("reference", reference.sha256), ("the mask of reference", reference.mask)):
+            if sha256 and sha256 not in found:
+                text = f"{what} {reference.name!r} (sha256 {sha256[:12]}…) is not in {joined(folders)}"
+                problems.append(Problem(str(recipe), text, "Say --pictures FOLDER"))
     BadInput.gather(problems)
     references = [replace(one, source=str(found[one.sha256])) for one in request.references]
-    data = [read_file(found[one.sha256]) for one in references]
-    return Order(card, [replace(request, model=card.name, references=tuple(references))], references, data)
+    files = []
+    for one in references:
+        mask = found.get(one.mask)
+        files.append(
+            Files(read_file(found[one.sha256]), found[one.sha256], read_file(mask) if mask else None, mask)
+        )
+    return Order(card, [replace(request, model=card.name, references=tuple(references))], references, files)
 
 
 def make(order: Order, output: Path, settings: Settings, registry: Registry, *, show: bool) -> None:
@@ -215,8 +229,8 @@ def make(order: Order, output: Path, settings: Settings, registry: Registry, *, 
     require_writable(output)
     kinds = registry.kinds()
     prepared = [
-        prepare_reference(data, reference, kinds[reference.kind].condition, order.card, settings)
-        for data, reference in zip(order.data, order.references, strict=True)
+        prepare_reference(one.data, reference, kinds[reference.kind].condition, order.card, settings, one.mask)
+        for one, reference in zip(order.files, order.references, strict=True)
     ]
     for reference, preparation in zip(order.references, prepared, strict=True):
         for warning in preparation.warnings:
@@ -237,7 +251,7 @@ def make(order: Order, output: Path, settings: Settings, registry: Registry, *, 
             if not begun:
                 tell_memory(image)
                 write_prepared(pending, output)
-                remember(order.references, settings)
+                remember(order.references, order.files, settings)
             begun = True
             path = output / file_name(image.request)
             write_file(path, encode_image(image))

@@ -34,6 +34,16 @@ class Given:
     path: Path
 
 
+@dataclass(frozen=True)
+class Files:
+    """The bytes of one reference's picture and of its mask, where it has one, and where they were read."""
+
+    data: bytes
+    path: Path
+    mask: bytes | None = None
+    mask_path: Path | None = None
+
+
 def read_given(given: Sequence[tuple[str, str]]) -> list[Given]:
     """`mug=a.png` has a name; a path alone is named by its kind.
 
@@ -65,27 +75,49 @@ def read_references(
     settings: Settings,
     offers: dict[str, Offer],
     problems: list[Problem],
-) -> tuple[list[Reference], list[bytes]]:
+    masks: Sequence[str] = (),
+) -> tuple[list[Reference], list[Files]]:
     """References with their files' bytes; what is wrong goes to `problems`."""
     from core.asking import make_reference
     from core.errors import BadInput
 
-    by_name = read_options(options, [one.name for one in given], problems)
+    names = [one.name for one in given]
+    by_name, mask_paths = read_options(options, names, problems), read_masks(masks, names, problems)
     references, contents = [], []
     for one in given:
+        mask_path = mask_paths.get(one.name)
         try:
-            data = read_file(one.path)
+            data, mask = read_file(one.path), read_file(mask_path) if mask_path else None
         except BadInput as error:
             problems += error.problems
             continue
         where = f"option --option {one.name}"
         told = by_name.get(one.name, {})
-        made, wrong = make_reference(one.name, data, str(one.path), offers[one.kind], told, settings, where)
+        offer = offers[one.kind]
+        made, wrong = make_reference(one.name, data, str(one.path), offer, told, settings, where, mask)
         problems += wrong
         if made is not None:
             references.append(made)
-            contents.append(data)
+            contents.append(Files(data, one.path, mask, mask_path))
     return references, contents
+
+
+def read_masks(texts: Sequence[str], names: Sequence[str], problems: list[Problem]) -> dict[str, Path]:
+    """`mug=mask.png` → {"mug": Path("mask.png")}; a single reference need not be named."""
+    from core.errors import Problem
+
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if len(names) == 1 and name not in names:
+            name, equals, path = names[0], "=", text
+        if not equals or name not in names or name in found:
+            known = ", ".join(names) or "none"
+            what = f"{text!r} names no reference" if name not in found else f"{name!r} has two masks"
+            problems.append(Problem("option --mask", what, f"Say NAME=FILE; references here: {known}"))
+        else:
+            found[name] = Path(path)
+    return found
 
 
 def read_options(texts: Sequence[str], names: Sequence[str], problems: list[Problem]) -> dict[str, dict[str, Any]]:
@@ -179,13 +211,15 @@ def joined(folders: Sequence[Path]) -> str:
     return ", ".join(dict.fromkeys(str(folder) for folder in folders))
 
 
-def remember(references: Sequence[Reference], settings: Settings) -> None:
+def remember(references: Sequence[Reference], files: Sequence[Files], settings: Settings) -> None:
     """Notes where the references' files are."""
     from core.generation.files import write_atomically
 
-    for reference in references:
-        note = settings.home / "cache" / "pictures" / f"{reference.sha256}.json"
-        write_atomically(note, json.dumps(str(Path(reference.source).absolute())).encode())
+    for reference, one in zip(references, files, strict=True):
+        for sha256, path in ((reference.sha256, one.path), (reference.mask, one.mask_path)):
+            if path is not None:
+                note = settings.home / "cache" / "pictures" / f"{sha256}.json"
+                write_atomically(note, json.dumps(str(path.absolute())).encode())
 
 
 def recall(sha256: str, settings: Settings) -> Path | None:

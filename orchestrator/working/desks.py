@@ -67,7 +67,8 @@ class Preparing:
         return [
             method_pin(kind, offer.pin, method)
             for kind, offer in registry.kinds().items()
-            for method in offer.condition.methods(settings)
+            for method in (*offer.condition.methods(settings), offer.condition.by_mask)
+            if method is not None
         ]
 
     def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
