@@ -122,30 +122,6 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
     ]
 
 
-def read_unserved(connection: Connection, name: str) -> list[str]:
-    """What ready work of a campaign asks for and no live worker has; empty when all of it can be done."""
-    rows = connection.execute(
-        text("""
-        with able as (
-            select jsonb_array_elements_text(pins) as pin from worker
-            where stopped_at is null and seen_at > now() - interval '15 minutes'
-        ), wanted as (
-            select distinct job.pin from job
-            where state = 'queued' and not held and waiting = 0 and id in (
-                select job_id from item join campaign on campaign.id = item.campaign_id
-                where campaign.name = :name and not item.obsolete)
-            union
-            select distinct p.pin from preparation p join job_reference r on r.preparation_id = p.id
-            join item on item.job_id = r.job_id join campaign on campaign.id = item.campaign_id
-            where p.state = 'queued' and not p.held and campaign.name = :name and not item.obsolete
-        )
-        select pin from wanted where pin not in (select pin from able) order by pin
-        """),
-        {"name": name},
-    )
-    return list(rows.scalars())
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One cause for which images of a campaign could not be made, with how many it took and an example."""

@@ -11,15 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from core.settings import Settings
-from orchestrator.progress import Progress, read_progress, read_unserved
+from orchestrator.progress import Progress, read_progress
 from orchestrator.records.database import Database
+from orchestrator.unserved import Lacking, in_short
 from orchestrator.working.celery_app import QUEUES, publish
 from orchestrator.working.rescue import end_campaigns
 
@@ -103,13 +104,20 @@ def wait_for(
     name: str,
     show: Callable[[Progress], None],
     warn: Callable[[str], None],
+    lacking: Callable[[Connection], Sequence[Lacking]],
     workers: LocalWorkers | None = None,
 ) -> Progress:
-    """Waits until the campaign runs no more.
+    """Waits until the campaign runs no more, or nothing of it can go on with this command's workers.
 
-    `show` is called about twice a second; `warn` once, when work waits for something that no worker has.
+    Args:
+        database: where the campaign is.
+        name: its name.
+        show: called about twice a second.
+        warn: called once, when work waits for something that no worker has.
+        lacking: asked for what that is.
+        workers: of this command. Without any the wait is for others, which may still come: it has no end.
     """
-    quiet_until, warned, ended = time.monotonic() + PATIENCE, False, -1
+    quiet_until, told, ended = time.monotonic() + PATIENCE, 0, -1
 
     def look(connection: Connection) -> Progress:
         progress = read_progress(connection, name)[0]
@@ -125,16 +133,22 @@ def wait_for(
         if progress.state != "running":
             return progress
         if progress.ended != ended:
-            ended, quiet_until = progress.ended, time.monotonic() + PATIENCE
-        if not warned and time.monotonic() > quiet_until:
+            ended, told, quiet_until = progress.ended, 0, time.monotonic() + PATIENCE
+        if time.monotonic() > quiet_until:
             quiet_until = time.monotonic() + PATIENCE
-            lacking = database.patiently(lambda connection: read_unserved(connection, name))
-            if lacking:
-                warned = True
-                warn(
-                    f"no worker that runs has: {'; '.join(lacking)}. Start `dreamline worker` where it is "
-                    "(`dreamline models check`, `dreamline plugins`), or cancel the campaign"
-                )
+            missing = database.patiently(lacking)
+            told = told + 1 if missing and not _under_way(progress) else 0
+            if told == 1:
+                warn(in_short(missing))
+            if told > 1 and workers is not None:
+                return progress
         if workers is not None:
             workers.keep_alive()
         time.sleep(pause)
+
+
+def _under_way(progress: Progress) -> bool:
+    """Whether a worker has something of it in hand, or will try something again."""
+    return any(
+        counts[state] for counts in (progress.jobs, progress.preparations) for state in ("leased", "failed")
+    )

@@ -50,17 +50,20 @@ def show(settings: Settings, name: str, as_json: bool) -> None:
     """Show one campaign: state, counts, causes of failure."""
     from orchestrator import campaigns
     from orchestrator.progress import read_failures
+    from orchestrator.unserved import read_lacking
 
-    database, _ = _open(settings)
+    database, registry = _open(settings)
     with database.begin() as connection:
         campaigns.find(connection, name)
         failures = read_failures(connection, name)
+        lacking = read_lacking(connection, name, registry, settings)
     (one,) = _progress(settings, name)
     if as_json:
         told = [
             {"message": f.message, "class": f.kind, "images": f.images, "example": f.example} for f in failures
         ]
-        print_json({**one.as_dict(), "failures": told})
+        missing = [lack.as_dict() for lack in lacking]
+        print_json({**one.as_dict(), "failures": told, "lacking": missing})
         return
     console = Console()
     console.print(f"[bold]{escape(one.name)}[/] · {one.state} · model {one.model} · {escape(one.source)}")
@@ -74,6 +77,8 @@ def show(settings: Settings, name: str, as_json: bool) -> None:
     for failure in failures:
         cause = escape(f"({failure.kind}; e.g. {failure.example}): {failure.message}")
         console.print(f"[red]{failure.images} failed[/] {cause}")
+    for lack in lacking:
+        console.print(f"[yellow]{escape(str(lack))}[/]", soft_wrap=True)
 
 
 @command.command()

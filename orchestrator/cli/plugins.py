@@ -1,4 +1,4 @@
-"""`dreamline plugins`: what is installed and what it offers; a package to begin with; checks of a plugin."""
+"""`dreamline plugins`: what is installed and offered; a package to begin with; checks; what an upgrade changes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from orchestrator.cli import print_json
 
 if TYPE_CHECKING:
     from core.conformance.kit import Finding
+    from orchestrator.impact import Impact
 
 
 @click.group(invoke_without_command=True)
@@ -100,6 +101,59 @@ def check(name: str, picture: str | None, options: tuple[str, ...], as_json: boo
     else:
         click.echo(summary(name, findings))
     sys.exit(0 if kept else 1)
+
+
+@command.command("impact")
+@click.argument("name")
+@click.option("--version", help="Compare with this version, with the methods that are here [as installed].")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def tell_impact(settings: Settings, name: str, version: str | None, as_json: bool) -> None:
+    """Say which campaigns' images planning again would change, now that plugin NAME is as it is.
+
+    A line for each campaign, planned version, kind and method: its items, how many are made, open, failed and
+    approved, and whether they would be made again. Changes nothing.
+    """
+    from core import registry
+    from core.errors import BadInput
+    from orchestrator.impact import read_impact, summary
+    from orchestrator.records.database import Database
+
+    plugins = registry.load(settings)
+    database = Database(settings)
+    database.upgrade() if settings.embedded else database.require_newest()
+    with database.begin() as connection:
+        impact = read_impact(connection, name, plugins, settings, version)
+    database.close()
+    known = sorted(info.name for info in plugins.plugins())
+    if not impact.parts and not impact.scores and name not in known:
+        mend = f"Installed: {', '.join(known)}"
+        raise BadInput.at("NAME", f"no plugin is called {name!r}, and no campaign was planned with one", mend)
+    if as_json:
+        print_json(impact.as_dict())
+        return
+    show_impact(impact)
+    for line in summary(impact):
+        click.echo(line)
+
+
+def show_impact(impact: Impact) -> None:
+    """The head and the table."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    here = f"version {impact.installed}" if impact.installed else "not installed"
+    console.print(f"[bold]{escape(impact.plugin)}[/]: {escape(here)}")
+    columns = ("campaign", "planned with", "kind", "method", "items", "made", "open", "failed", "approved", "")
+    table = Table(*columns, box=None, header_style="bold")
+    for part in impact.parts:
+        counts = (part.items, part.made, part.open, part.failed, part.approved)
+        words = (part.campaign, part.planned, part.kind, part.method, *(f"{count:,}" for count in counts))
+        table.add_row(*map(escape, words), escape(f"{part.verdict}: {part.why}"))
+    if impact.parts:
+        console.print(table)
 
 
 def read_options(given: Sequence[str]) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from orchestrator.cli import plan as plan_command
 from orchestrator.cli import print_json
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from core.registry import Registry
     from orchestrator.planning.writing import Outlook
     from orchestrator.progress import Progress
     from orchestrator.records.database import Database
@@ -67,7 +70,9 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     if not as_json:
         plan_command.describe(plan, outlook)
     again = gating.judge(database, plugins).retried
-    end = _wait(settings, database, brief.campaign, outlook, workers if outlook.new or again else 0, quiet=as_json)
+    end = _wait(
+        settings, database, plugins, brief.campaign, outlook, workers if outlook.new or again else 0, quiet=as_json
+    )
     folder = output or Path("outputs") / brief.campaign
     exports = database.patiently(lambda connection: list_exports(connection, brief.campaign))
     export(store, exports, folder)
@@ -89,15 +94,26 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
 
 
 def _wait(
-    settings: Settings, database: Database, name: str, outlook: Outlook, workers: int, *, quiet: bool
+    settings: Settings,
+    database: Database,
+    plugins: Registry,
+    name: str,
+    outlook: Outlook,
+    workers: int,
+    *,
+    quiet: bool,
 ) -> Progress:
     """Waits for the campaign's end under a progress bar, with workers of this command if there is work."""
     from orchestrator.running import local_workers, wait_for, wake_all
+    from orchestrator.unserved import Lacking, read_lacking
+
+    def lacking(connection: Connection) -> list[Lacking]:
+        return read_lacking(connection, name, plugins, settings)
 
     with _bar(outlook.images, quiet=quiet) as show:
         wake_all(settings)
         with local_workers(settings, workers) if workers else contextlib.nullcontext() as local:
-            return wait_for(database, name, show, _warn, local)
+            return wait_for(database, name, show, _warn, lacking, local)
 
 
 def _warn(message: str) -> None:
@@ -106,7 +122,8 @@ def _warn(message: str) -> None:
 
 def _tell(told: dict[str, Any]) -> None:
     if told["state"] != "finished":
-        click.secho(f"The campaign is {told['state']}: not everything was made.", fg="yellow")
+        why = f"`dreamline campaign show {told['campaign']}` says what is missing"
+        click.secho(f"The campaign is {told['state']}: not everything was made. {why}.", fg="yellow")
     counts = f"{told['made']} made, {told['reused']} reused, {told['failed']} failed"
     click.echo(f"{click.style(counts, bold=True)} in {told['seconds']:.1f} s")
     click.echo(f"Images: {told['folder']} ({told['files']} files)")

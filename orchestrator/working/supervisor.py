@@ -64,9 +64,10 @@ class Supervisor:
         open_claims = {one.id: one for one in claims}
         payloads = self._database.patiently(lambda connection: self._desk.load(connection, claims))
         wire = self._child(open_claims, hurry)
+        still_ours = tuple(payload for payload in payloads if payload["id"] in open_claims)
         try:
             self._begin(Doing("it read its work"))
-            wire.send(Batch(self._desk.table, tuple(payloads), self._unasked()))
+            wire.send(Batch(self._desk.table, still_ours, self._unasked()))
             self._watch(wire, open_claims, hurry)
         except (EOFError, OSError):
             self._after_crash(open_claims)
@@ -89,7 +90,6 @@ class Supervisor:
 
     def _watch(self, wire: Wire, open_claims: dict[int, Claim], hurry: Callable[[], bool]) -> None:
         began = renewed = time.monotonic()
-        every = self._settings.lease_seconds / 4
         while True:
             if wire.poll(0.1):
                 message = wire.recv()
@@ -102,12 +102,15 @@ class Supervisor:
                 else:
                     self._record(message, open_claims)
             now = time.monotonic()
-            if now - renewed > every and open_claims:
+            if now - renewed > self._renewal and open_claims:
                 renewed = now
-                if not self._renew(wire, open_claims):
+                lost = self._renew(open_claims)
+                if not open_claims:
                     log.warning("all leases of this batch were lost: its process is ended")
                     self.stop()
                     return
+                if lost:
+                    wire.send(Drop(lost))
             if hurry():
                 self.stop()
                 self._give_back(open_claims)
@@ -153,7 +156,13 @@ class Supervisor:
         if not kept:
             log.warning("%s %s: its lease was lost, the result is thrown away", self._desk.table, claim.id)
 
-    def _renew(self, wire: Wire, open_claims: dict[int, Claim]) -> bool:
+    @property
+    def _renewal(self) -> float:
+        """Seconds between renewals: three may fail before a lease runs out."""
+        return self._settings.lease_seconds / 4
+
+    def _renew(self, open_claims: dict[int, Claim]) -> frozenset[int]:
+        """Prolongs the leases; takes those that were lost out of `open_claims` and returns them."""
         try:
             with self._database.begin() as connection:
                 kept = renew(
@@ -165,13 +174,11 @@ class Supervisor:
                 )
         except Infrastructure as error:
             log.warning("leases could not be renewed: %s", error)
-            return True
-        lost = open_claims.keys() - kept
+            return frozenset()
+        lost = frozenset(open_claims.keys() - kept)
         for one in lost:
             del open_claims[one]
-        if lost and open_claims:
-            wire.send(Drop(frozenset(lost)))
-        return bool(open_claims)
+        return lost
 
     def _after_crash(self, open_claims: dict[int, Claim]) -> None:
         code = None
@@ -246,11 +253,14 @@ class Supervisor:
         theirs.close()
         self._wire = Wire(os.dup(ours.fileno()))
         ours.close()
-        deadline = time.monotonic() + STARTING
+        began = renewed = time.monotonic()
         try:
-            while time.monotonic() < deadline and not hurry():
+            while time.monotonic() - began < STARTING and not hurry():
                 if self._wire.poll(0.1) and isinstance(self._wire.recv(), Ready):
                     return self._wire
+                if time.monotonic() - renewed > self._renewal:
+                    renewed = time.monotonic()
+                    self._renew(open_claims)
         except (EOFError, OSError):
             pass
         self.stop()
