@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -43,22 +44,26 @@ class Place:
         self.home = folder / "home"
 
     def run(self, *words: str | Path, expect: int = 0) -> str:
+        process = self.start(*words)
+        out, errors = process.communicate()
+        assert process.returncode == expect, out + errors
+        return out + errors
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
         environment = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("DREAMLINE_", "PYTHON", "PIP_", "VIRTUAL_ENV"))
         }
         environment |= {"DREAMLINE_HOME": str(self.home), "DREAMLINE_POLL_SECONDS": "0.3"}
-        done = subprocess.run(
+        return subprocess.Popen(
             [str(self.bin / "python"), *map(str, words)],
             cwd=self.folder,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
     def dreamline(self, *words: str | Path, expect: int = 0) -> str:
         return self.run("-P", "-m", "orchestrator.cli", *words, expect=expect)
@@ -75,17 +80,28 @@ def place(tmp_path: Path) -> Iterator[Place]:
     embedded.stop(place.home)
 
 
-def draw_logo(path: Path) -> None:
+def draw_logo(path: Path, colour: str = "#e4002b") -> None:
     picture = Image.new("RGB", (400, 300), "white")
     pen = ImageDraw.Draw(picture)
-    pen.ellipse([90, 60, 250, 220], fill="#e4002b")
-    pen.rectangle([230, 110, 320, 220], fill="#e4002b")
+    pen.ellipse([90, 60, 250, 220], fill=colour)
+    pen.rectangle([230, 110, 320, 220], fill=colour)
     picture.save(path)
 
 
 def scores(place: Place) -> list[tuple[str, str, float]]:
     with psycopg.connect(embedded.ensure_running(place.home)) as connection:
-        return connection.execute("select plugin, name, value from score").fetchall()
+        return connection.execute("select plugin, name, value from score where plugin = 'logo'").fetchall()
+
+
+def plan_without_workers(place: Place) -> None:
+    """Writes the plan of `caps.yaml` and is interrupted before anything of it is made."""
+    planning = place.start("-P", "-m", "orchestrator.cli", "run", "caps.yaml", "--workers", "0")
+    assert planning.stdout is not None
+    for line in planning.stdout:
+        if "references to prepare" in line:
+            break
+    planning.send_signal(signal.SIGINT)
+    planning.communicate(timeout=60)
 
 
 def test_a_strangers_plugin_is_installed_checked_used_and_missed(place: Place) -> None:
@@ -112,6 +128,24 @@ def test_a_strangers_plugin_is_installed_checked_used_and_missed(place: Place) -
     assert "caps.yaml, line 5, key references.mark.kind: there is no kind 'logo'" in told
     assert "Kinds here: " in told
     assert "Traceback" not in told
+    told = place.dreamline("plugins", "impact", "logo")
+    assert "logo: not installed" in told
+
+    more = CAMPAIGN.replace("[cap, shirt]", "[cap, shirt, bag]")
+    place.run(*INSTALL, place.folder / "package")
+    told = place.dreamline("plugins", "impact", "logo")
+    assert "Planning again would prepare every reference as before" in told
+    (place.folder / "caps.yaml").write_text(
+        more.replace("kind: logo, image: logo.png", "kind: logo, image: new.png")
+    )
+    draw_logo(place.folder / "new.png", "navy")
+    plan_without_workers(place)
+    place.run(*PIP, "uninstall", "--yes", "dreamline-logo")
+    told = place.dreamline("campaign", "show", "caps")
+    assert "1 reference and 6 images wait: plugin 'logo' (planned with logo 1) is not installed here" in told
+    assert "Install it again" in told
+    place.run(*INSTALL, place.folder / "package")
+    assert "6 made, 0 reused, 0 failed" in place.dreamline("run", "caps.yaml", "-o", "out")
 
 
 def test_a_new_package_is_installed_and_passes_its_checks_at_once(place: Place) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -272,6 +274,21 @@ def test_readers_tell_drawings_of_the_reference_from_drawings_of_others(task: st
     assert np.mean(own) > 0.65
     assert np.mean(own) - np.mean(others) > 0.3
     assert np.mean(places) > 0.9
+
+
+def test_the_page_about_scores_lists_every_one_and_its_example_works() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text()
+    face = Preparation(photo("astronaut"), Pillow.new("L", photo("astronaut").size, 255))
+    names = [name.replace(":it", ":NAME") for name in found(photo("astronaut"), face, kind="identity")]
+    assert len(names) == 6
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+    there: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], there)
+    picture = Pillow.new("RGB", (100, 100), "white")
+    picture.paste("navy", (0, 0, 100, 30))
+    request = Request("storyboard", "a picture", (), 100, 100, seed=0, steps=1, guidance=1.0)
+    (score,) = there["score_image"](Image(picture, request))
+    assert score.value == pytest.approx(0.3, abs=0.01)
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="readers are networks")
