@@ -89,8 +89,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     for name, work in measures(asked.side):
         print(f"{name:32} {milliseconds(work, asked.rounds):7.1f} ms of {asked.side} x {asked.side}")
-    if (work := readers(128)) is not None:
-        print(f"{'kept:NAME, place':32} {milliseconds(work, asked.rounds):7.1f} ms of 128 x 128")
+    if (reading := readers(128)) is not None:
+        print(f"{'kept:NAME, place':32} {milliseconds(reading, asked.rounds):7.1f} ms of 128 x 128")
 
 
 if __name__ == "__main__":
