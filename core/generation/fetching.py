@@ -6,12 +6,13 @@ Only the folders that are used come from a base: FLUX.1-dev's repository also ho
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.cards import ModelCard
 from core.errors import DreamlineError, Infrastructure, WeightsMissing
-from core.generation.files import COMPONENTS, local_folder, write_atomically
+from core.generation.files import COMPONENTS, local_folder
 from core.settings import Settings
 from core.toolbox import Tool, tool_folder
 
@@ -62,7 +63,7 @@ def fetch_tool(tool: Tool, settings: Settings, told: Callable[[str], None]) -> I
     for file in missing:
         if file in tool.urls:
             told(f"fetching {tool.urls[file]} into {folder}")
-            write_atomically(folder / file, _download(tool.urls[file], tool.md5[file]))
+            _download(tool.urls[file], tool.md5[file], folder / file)
     published = [file for file in missing if file not in tool.urls]
     if published:
         told(f"fetching {tool.repository} into {folder}")
@@ -70,21 +71,26 @@ def fetch_tool(tool: Tool, settings: Settings, told: Callable[[str], None]) -> I
     yield folder
 
 
-def _download(url: str, md5: str) -> bytes:
-    """The bytes behind an address; held against the sum that their publisher states."""
+def _download(url: str, md5: str, path: Path) -> None:
+    """A file from an address, whole or not at all; held against the sum that its publisher states."""
     from urllib.request import urlopen
 
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{path.name}")
     try:
-        with urlopen(url, timeout=60) as answer:
-            data = bytes(answer.read())
+        with urlopen(url, timeout=60) as answer, part.open("wb") as stream:  # noqa: S310 - an address of the toolbox
+            shutil.copyfileobj(answer, stream, 1 << 20)
+        with part.open("rb") as stream:
+            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found != md5:
+            raise Infrastructure(f"{url} sent other bytes than published (md5 {found}, not {md5}): fetch it again")
+        part.replace(path)
     except OSError as error:
         raise Infrastructure(
-            f"{url} can't be fetched ({error}). Try again, or put the file there yourself"
+            f"{url} can't be fetched ({error}). Try again, or put the file into {path.parent}"
         ) from error
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise Infrastructure(f"{url} sent other bytes than published (md5 {found}, not {md5}): fetch it again")
-    return data
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _fetch(repository: str, patterns: list[str], folder: Path) -> None:
