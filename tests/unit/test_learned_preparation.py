@@ -462,3 +462,29 @@ def test_the_files_made_here_are_what_onnx_says() -> None:
     red[:, 0] = 1
     network.setInput(red)
     assert float(network.forward().mean()) == pytest.approx(1 / (1 + np.exp(-4.0)), abs=1e-5)
+
+
+def ask(settings: Settings, *words: str) -> tuple[int, str]:
+    from click.testing import CliRunner
+
+    from orchestrator.cli.models import command
+
+    done = CliRunner().invoke(command, list(words), obj=settings)
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+def test_tools_are_listed_shown_and_refused_by_name(place: Settings) -> None:
+    put(place, "yunet", marker_finder())
+    code, out = ask(place, "list", "--json")
+    states = {one["name"]: one["state"] for one in json.loads(out) if one.get("tool")}
+    assert (code, states["yunet"], states["clothes"]) == (0, "here", "missing")
+    assert set(states) == set(TOOLS)
+    code, out = ask(place, "list")
+    assert code == 0
+    assert "(MIT)" in out
+    told = json.loads(ask(place, "show", "yunet", "--json")[1])
+    assert (told["licence"], told["files"][0]["here"]) == ("MIT", True)
+    assert "missing" in ask(place, "show", "clothes")[1]
+    assert "nothing to fetch" in ask(place, "fetch", "yunet")[1]
+    code, out = ask(place, "fetch", "bria-rmbg")
+    assert (code, "non-commercial" in out) == (1, True)
