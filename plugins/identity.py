@@ -98,7 +98,7 @@ def prepare(picture: Picture, options: IdentityOptions, bench: Workbench) -> Pre
     sharp = sharpness(aligned)
     warnings = _warnings(face, count, side, "" if masked is not None else options.face, sharp)
     if masked is not None:
-        kept, mask = keep_head(aligned, align_mask(masked, face, side))
+        kept, mask = keep_head(aligned, align_mask(masked, face, side), exact=True)
     else:
         kept, mask, more = _free_head(aligned, bench)
         warnings += more

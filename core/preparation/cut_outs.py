@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as Picture
 
+    Bytes = NDArray[np.uint8]
     Flags = NDArray[np.bool_]
 
 EDGE_SIDE = 1536
@@ -86,6 +87,17 @@ def cut_along(
     alpha_HW, colour_HWC = soften(np.asarray(picture), hard_HW, band)
     mask = Image.fromarray(np.rint(alpha_HW * 255).astype(np.uint8))
     return CutOut(Image.fromarray(whiten(colour_HWC, alpha_HW)), mask, warnings, facts)
+
+
+def settled(rgb_HWC: Bytes, found_HW: Flags) -> Flags:
+    """The mask's edge brought to the middle of a blurred one, and smoothed."""
+    import cv2
+    import numpy as np
+
+    longer = max(found_HW.shape)
+    alpha_HW, _ = soften(rgb_HWC, found_HW, band=max(2, longer // 128))
+    middle_HW = (alpha_HW >= 0.5).astype(np.uint8)
+    return np.asarray(cv2.medianBlur(middle_HW, 5 if longer > 256 else 3), bool)
 
 
 def touching(found_HW: Flags, source: str) -> tuple[str, ...]:

@@ -39,12 +39,13 @@ def keep_face_and_hair(aligned: Picture, seed: int) -> tuple[Picture, Picture]:
     return keep_head(aligned, Image.fromarray(kept_HW.astype(np.uint8) * 255))
 
 
-def keep_head(aligned: Picture, head: Picture) -> tuple[Picture, Picture]:
+def keep_head(aligned: Picture, head: Picture, *, exact: bool = False) -> tuple[Picture, Picture]:
     """Paints white what is under the dark half of a mask of the square.
 
     Args:
         aligned: RGB, square.
         head: `L`, of any size, 255 where face and hair are.
+        exact: the mask was made by a person, so that its edge is looked for within 2 pixels of 512 only.
 
     Returns:
         The picture (RGB), and a soft mask (`L`) of what was kept.
@@ -53,7 +54,8 @@ def keep_head(aligned: Picture, head: Picture) -> tuple[Picture, Picture]:
     from PIL import Image
 
     hard_HW = np.asarray(head.resize(aligned.size, Image.Resampling.BILINEAR)) >= 128
-    alpha_HW, colour_HWC = soften(np.asarray(aligned), hard_HW, 1 + -(-aligned.width // 128))
+    band = -(-aligned.width // 256) if exact else 1 + -(-aligned.width // 128)
+    alpha_HW, colour_HWC = soften(np.asarray(aligned), hard_HW, band)
     mask = Image.fromarray(np.rint(alpha_HW * 255).astype(np.uint8))
     return Image.fromarray(whiten(colour_HWC, alpha_HW)), mask
 

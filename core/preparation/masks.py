@@ -51,5 +51,5 @@ def cut_by_mask(picture: Picture, mask: Picture, source: str) -> CutOut:
         mend = "Paint black where the thing is not, or give a picture that shows all of it"
         raise BadInput.at(where, text, mend)
     warnings = ("the mask touches the frame: parts of the product may be missing",) if at_frame >= TOUCHES else ()
-    band = 2 + ceil(max(whole.size) / EXACT_SIDE)
+    band = 2 * ceil(max(whole.size) / EXACT_SIDE)
     return cut_along(whole, hard_HW, band, warnings, {"cut_by": "mask"})

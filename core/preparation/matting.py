@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import BadInput
 from core.images import fit, on_white
-from core.preparation.cut_outs import EDGE_SIDE, CutOut, bounded, cut_along, touching
-from core.preparation.edges import soften
+from core.preparation.cut_outs import EDGE_SIDE, CutOut, bounded, cut_along, settled, touching
 from core.preparation.grabcut import find_product
 from core.preparation.ground import learn
 from core.preparation.masks import MASK, cut_by_mask
@@ -25,12 +24,7 @@ from core.requests import Method
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image as Picture
-
-    Bytes = NDArray[np.uint8]
-    Flags = NDArray[np.bool_]
 
 CUT_OUT_METHODS = (Method("alpha-or-grabcut", "1"), Method("alpha", "1"), Method("grabcut", "1"))
 """Ways of cutting out that need no weights, best first; the versions change whenever their results do."""
@@ -149,7 +143,7 @@ def cut_by_ground(picture: Picture, source: str, seed: int) -> CutOut:
     if not found_HW.any():
         raise BadInput.at(source, "shows nothing that stands out from its ground", _ELSE)
     warnings = touching(found_HW, source)
-    found_HW = _settled(rgb_HWC, found_HW)
+    found_HW = settled(rgb_HWC, found_HW)
     scale = max(whole.size) / max(rgb_HWC.shape[:2])
     hard = Image.fromarray(found_HW.astype(np.uint8) * 255).resize(whole.size, Image.Resampling.BILINEAR)
     facts = {"cut_by": "grabcut", "ground_plain": round(ground.plain, 3), "ground_noise": round(ground.noise, 2)}
@@ -190,14 +184,3 @@ def fit_cut_out(cut: CutOut, area: int, multiple: int, source: str) -> CutOut:
         warnings = (*warnings, f"the product is only {longer} pixels long: it will look soft")
     fitted = CutOut(fit(cut.picture, area, multiple), fit(cut.mask, area, multiple), warnings)
     return replace(fitted, facts={**cut.facts, "box": list(fitted.box)})
-
-
-def _settled(rgb_HWC: Bytes, found_HW: Flags) -> Flags:
-    """The mask's edge brought to the middle of a blurred one, and smoothed."""
-    import cv2
-    import numpy as np
-
-    longer = max(found_HW.shape)
-    alpha_HW, _ = soften(rgb_HWC, found_HW, band=max(2, longer // 128))
-    middle_HW = (alpha_HW >= 0.5).astype(np.uint8)
-    return np.asarray(cv2.medianBlur(middle_HW, 5 if longer > 256 else 3), bool)
