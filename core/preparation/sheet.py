@@ -103,7 +103,7 @@ def _write(sheet: Picture, entry: Entry, left: int, top: int) -> None:
         tokens = picture.width * picture.height // 256
         lines.append((f"{picture.width} x {picture.height} pixels, {tokens} tokens", INK, small))
         lines += [(warning, WARNED, small) for warning in entry.prepared.warnings]
-        told = ", ".join(f"{name}: {value}" for name, value in entry.prepared.facts.items())
+        told = ", ".join(f"{name}: {value}" for name, value in entry.prepared.facts.items() if value is not None)
         lines.append((told, FAINT, small))
     at = float(top)
     for text, colour, font in lines:
