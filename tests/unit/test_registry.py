@@ -81,22 +81,25 @@ def test_a_plugin_that_raises_is_named() -> None:
             raise ZeroDivisionError("by nothing")
 
     with pytest.raises(PluginError, match=r"plugin 'raises': score_image raised ZeroDivisionError: by nothing"):
-        registry_of(raises=Raises()).scores(image())
+        registry_of(raises=Raises()).scores("raises", image(), [], Settings())
 
 
-def test_scores_bear_the_name_of_who_gave_them() -> None:
+def test_scores_are_asked_of_each_plugin_by_its_name() -> None:
     class Sharp:
         @hookimpl
         def score_image(
-            self, image: Image, request: Request, references: Sequence[Preparation]
+            self, image: Image, request: Request, references: Sequence[Preparation], settings: Settings
         ) -> Sequence[Score]:
             assert image.request is request
+            assert settings.device == "cpu"
             return [Score("sharpness", len(references), "the image alone")]
 
     given = [Preparation(PillowImage.new("RGB", (16, 16)))]
-    ((plugin, score),) = registry_of(sharp=Sharp()).scores(image(), given)
-    assert score.value == 1
-    assert (plugin, score.name) == ("sharp", "sharpness")
+    registry = registry_of(sharp=Sharp())
+    assert registry.scorers() == ["sharp"]
+    (score,) = registry.scores("sharp", image(), given, Settings(device="cpu"))
+    assert (score.name, score.value) == ("sharpness", 1)
+    assert registry.scores("gone", image(), given, Settings()) == []
 
 
 def test_generators_of_plugins_come_before_our_own() -> None:

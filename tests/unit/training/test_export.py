@@ -81,6 +81,7 @@ def test_the_card_says_what_the_recipe_decided(run: Run, tmp_path: Path) -> None
     assert card.max_references == 2
     assert card.licence == "Apache-2.0"
     assert "drawn world alone" in card.notice
+    assert card.world == run.recipe.world
 
 
 def test_weights_are_half_as_large_and_latents_stay_what_they_were(run: Run, tmp_path: Path) -> None:
