@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -195,3 +197,37 @@ def test_images_are_kept_without_the_scores_of_plugins_that_misbehave(place: Pla
     assert all(reason.startswith("not asked: it took 2 processes along") for reason in asked_no_more)
     lost = sum(len(one) for found in unscored.values() for one in found)
     assert place.ask("select count(*) from score") == [(10 * len(WORDS) - lost,)]
+
+
+@pytest.mark.timeout(200)
+def test_a_campaign_whose_plugin_is_gone_says_so_and_is_finished_when_it_is_back(place: Place) -> None:
+    place.install("odd", KIND)
+    (place.folder / "gone.yaml").write_text(GONE)
+    (place.folder / "other.yaml").write_text(SCORES.replace("seeds: 2", "seeds: 1"))
+    planning = place.start("run", "gone.yaml", "--workers", "0")
+    assert planning.stdout is not None
+    for line in planning.stdout:
+        if "references to prepare" in line:
+            break
+    planning.send_signal(signal.SIGINT)
+    planning.communicate(timeout=60)
+
+    away = place.folder / "away"
+    away.mkdir()
+    shutil.move(place.site / "odd-1.dist-info", away)
+    told = place.dreamline("campaign", "show", "gone")
+    why = "1 reference and 2 images wait: plugin 'odd' (planned with odd 1) is not installed here."
+    assert why in told
+    assert "Install it again" in told
+    refused = place.dreamline("run", "gone.yaml", expect=2)
+    assert "there is no kind 'odd'" in refused
+    told = place.dreamline("plugins", "impact", "odd")
+    assert "odd: not installed" in told
+    assert "2 open items wait for what is not here" in told
+    assert json.loads(place.dreamline("run", "other.yaml", "--json"))["made"] == 5
+    assert place.ask("select distinct state, attempts from preparation") == [("queued", 0)]
+
+    shutil.move(away / "odd-1.dist-info", place.site)
+    report = json.loads(place.dreamline("run", "gone.yaml", "--json"))
+    assert (report["state"], report["made"], report["failed"]) == ("finished", 2, 0)
+    assert "wait" not in place.dreamline("campaign", "show", "gone")

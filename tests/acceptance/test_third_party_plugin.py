@@ -104,6 +104,7 @@ def plan_without_workers(place: Place) -> None:
     planning.communicate(timeout=60)
 
 
+@pytest.mark.timeout(600)
 def test_a_strangers_plugin_is_installed_checked_used_and_missed(place: Place) -> None:
     shutil.copytree(EXAMPLE, place.folder / "package")
     draw_logo(place.folder / "logo.png")
