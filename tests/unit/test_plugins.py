@@ -114,7 +114,7 @@ def test_a_style_is_kept_whole_and_brings_its_words() -> None:
     [
         ("subject", "coffee", "busy background"),
         ("subject", "chelsea", "busy background"),
-        ("tryon", "astronaut", "busy background"),
+        ("tryon", "astronaut", "somebody wears"),
         ("identity", "chelsea", "no face"),
         ("identity", "coffee", "no face"),
     ],
