@@ -31,7 +31,7 @@ KINDS: dict[str, ConditionType[Any]] = {
     kind.name: kind for plugin in (subject, identity, style, tryon) for kind in plugin.condition_types()
 }
 BOUNDED = settings(
-    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")
@@ -153,7 +153,7 @@ def test_only_documented_errors_come_out_of_odd_files_and_options(name: str, dat
         assert all(isinstance(one, str) for one in first.warnings)
 
 
-@settings(BOUNDED, max_examples=10)
+@settings(BOUNDED, max_examples=20)
 @given(chosen=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=9), data=st.data())
 def test_kinds_combine_without_touching_each_other(chosen: list[str], data: st.DataObject) -> None:
     """A reference comes out the same alone and among others, and every prefix is said once."""
