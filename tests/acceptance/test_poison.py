@@ -107,8 +107,9 @@ def test_what_breaks_its_process_ends_with_its_cause_and_the_rest_is_made(place:
         causes[failure["class"]] += failure["images"]
     assert causes == {"crash": 3, "time limit": 3, "unknown": 3, "bad input": 3}
     messages = " | ".join(failure["message"] for failure in shown["failures"])
-    assert "exit code 7) while generator trouble/1 made it with trouble" in messages
-    assert "not done after 4 s (DREAMLINE_BATCH_SECONDS) while generator trouble/1 made it with trouble" in messages
+    at_work = "while generator trouble/1 made it with trouble"
+    assert f"exit code 7) {at_work}" in messages
+    assert f"not done after 4 s (DREAMLINE_BATCH_SECONDS) {at_work}" in messages
     assert "ValueError: nobody expected this" in messages
     assert "Say something else" in messages
     again = dreamline(place, "run", "campaign.yaml", expect=3)
