@@ -105,11 +105,9 @@ def _draw_scores(actor: Actor, told: dict[str, Any]) -> None:
     ready = {one["name"]: one["result"] for one in told["references"]}
     for one in told["scores"]:
         number, seen = st.columns([1.4, 1], vertical_alignment="center")
-        number.metric(
-            visit.escaped(f"{one['name']} ({one['plugin']})"),
-            f"{one['value']:.3f}",
-            help=f"{visit.escaped(one['compared'])}; {'higher' if one['higher'] else 'lower'} is better",
-        )
+        name = visit.escaped(f"{one['name']} ({one['plugin']})")
+        number.markdown(f"**{one['value']:.3f}** {name}")
+        number.caption(f"{visit.escaped(one['compared'])}; {'higher' if one['higher'] else 'lower'} is better")
         if one["crop"] and told["image"]:
             reference = ready.get(one["name"].partition(":")[2])
             urls = [visit.picture_url(actor, told["campaign"], sha) for sha in (reference,) if sha]
