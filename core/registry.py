@@ -77,25 +77,36 @@ class Registry:
         found = [self._info(name, plugin) for name, plugin in self.manager.list_name_plugin() if plugin]
         return sorted([*found, *self.broken.values()], key=lambda info: info.name)
 
-    def kinds(self) -> dict[str, Offer]:
-        """All kinds by name.
+    def kinds(self, *, sound: bool = False) -> dict[str, Offer]:
+        """All kinds by name; with `sound` without those of plugins that are at fault, which are logged.
 
         Raises:
             PluginError: a plugin raised, returned something else, or offers a name that another one has.
         """
         offers: dict[str, Offer] = {}
         for name, one in self._implementing("condition_types"):
-            for condition in self._ask(name, one, "condition_types"):
-                if not isinstance(condition, ConditionType):
-                    raise PluginError(name, f"condition_types returned {condition!r}, not a ConditionType")
-                if condition.name in offers:
-                    other = offers[condition.name].plugin
-                    raise PluginError(
-                        name,
-                        f"offers the kind {condition.name!r}, and so does plugin {other!r}: "
-                        f"leave one out with DREAMLINE_BLOCK={name} or DREAMLINE_BLOCK={other}",
-                    )
-                offers[condition.name] = Offer(condition, name, self._version(one.plugin))
+            try:
+                offers |= self._offers(name, one, offers)
+            except PluginError as error:
+                if not sound:
+                    raise
+                log.warning("%s", error)
+        return offers
+
+    def _offers(self, name: str, one: pluggy.HookImpl, before: dict[str, Offer]) -> dict[str, Offer]:
+        """The kinds of one plugin, beside those of the plugins before it."""
+        offers: dict[str, Offer] = {}
+        for condition in self._ask(name, one, "condition_types"):
+            if not isinstance(condition, ConditionType):
+                raise PluginError(name, f"condition_types returned {condition!r}, not a ConditionType")
+            if condition.name in before or condition.name in offers:
+                other = (before | offers)[condition.name].plugin
+                raise PluginError(
+                    name,
+                    f"offers the kind {condition.name!r}, and so does plugin {other!r}: "
+                    f"leave one out with DREAMLINE_BLOCK={name} or DREAMLINE_BLOCK={other}",
+                )
+            offers[condition.name] = Offer(condition, name, self._version(one.plugin))
         return offers
 
     def generator(self, card: ModelCard, settings: Settings, device: str) -> Generator:
@@ -162,18 +173,18 @@ class Registry:
                 raise PluginError(plugin, f"score_image returned {score!r}, not a Score with a finite value")
         return found
 
-    def held_back(self, image: Image, settings: Settings) -> dict[str, str]:
-        """Why plugins hold an image back, by plugin; one that raises holds it back too."""
+    def guards(self) -> list[str]:
+        """The plugins that may hold images back, by name."""
+        return [name for name, _ in self._implementing("hold_back")]
+
+    def hold_back(self, plugin: str, image: Image, settings: Settings) -> str:
+        """Why one plugin holds an image back; empty where it does not. One that raises holds it back."""
+        one = dict(self._implementing("hold_back"))[plugin]
         told = {"image": image, "request": image.request, "settings": settings}
-        held = {}
-        for name, one in self._implementing("hold_back"):
-            try:
-                reason = self._ask(name, one, "hold_back", **told)
-            except DreamlineError as error:
-                reason = str(error)
-            if reason:
-                held[name] = str(reason)
-        return held
+        try:
+            return str(self._ask(plugin, one, "hold_back", **told) or "")
+        except DreamlineError as error:
+            return str(error).removeprefix(f"plugin {plugin!r}: ")
 
     def panels(self) -> list[Panel]:
         """Panels for the dashboard."""

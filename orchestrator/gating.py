@@ -143,7 +143,7 @@ _MISSED = """
 select item.id, item.row_key as row, item.variant, item.format, item.seed, item.gate, item.gate_reasons as reasons
 from item left join brief_row on brief_row.campaign_id = item.campaign_id and brief_row.key = item.row_key
 where item.campaign_id = :campaign and item.gate in ('last', 'held') and not item.obsolete
-order by brief_row.number, item.id limit :limit
+order by brief_row.number, item.format, item.variant::text, item.seed, item.id limit :limit
 """
 
 _STILL = "select id from item where id = :item and version = :version and gate = 'ready' for update"

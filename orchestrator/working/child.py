@@ -85,7 +85,7 @@ class Child:
         given = {key: value for key, value in spec.items() if key not in ("area", "grid", "model")}
         reference = Reference.from_dict(given)
         plugin, source = reference.plugin.split(" ")[0], reference.source or reference.name
-        offer = self._registry.kinds().get(reference.kind)
+        offer = self._registry.kinds(sound=True).get(reference.kind)
         if offer is None:
             mend = "Install it again, then `dreamline campaign retry`"
             raise PluginError(plugin, f"its kind {reference.kind!r} is gone. {mend}")
@@ -149,8 +149,13 @@ class Child:
         self, payload: Mapping[str, Any], image: Image, references: Sequence[Preparation], seconds: float
     ) -> Made | Failed:
         """The image's file, then its scores: no scorer can change or lose an image that was made."""
-        self._wire.send(Doing("plugins were asked whether to hold the image back", id=payload["id"]))
-        held = self._registry.held_back(image, self._settings)
+        held = {}
+        for plugin in self._registry.guards():
+            self._wire.send(
+                Doing(f"plugin {plugin!r} looked whether to hold the image back", plugin, payload["id"])
+            )
+            if reason := self._registry.hold_back(plugin, image, self._settings):
+                held[plugin] = reason
         self._wire.send(Doing("the worker kept the image"))
         try:
             data = encode_image(image)
@@ -195,7 +200,7 @@ class Child:
         from PIL import Image as PillowImage
 
         mask = prepared["mask"]
-        kind = self._registry.kinds().get(prepared["kind"])
+        kind = self._registry.kinds(sound=True).get(prepared["kind"])
         return Preparation(
             picture=PillowImage.open(io.BytesIO(self._store.get(prepared["result"]))).convert("RGB"),
             mask=PillowImage.open(io.BytesIO(self._store.get(mask))).convert("L") if mask else None,

@@ -64,12 +64,15 @@ class Preparing:
     table: Table = "preparation"
 
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
-        return [
-            method_pin(kind, offer.pin, method)
-            for kind, offer in registry.kinds().items()
-            for method in (*offer.condition.methods(settings), offer.condition.by_mask)
-            if method is not None
-        ]
+        pins = []
+        for kind, offer in registry.kinds(sound=True).items():
+            try:
+                methods = (*offer.condition.methods(settings), offer.condition.by_mask)
+            except Exception as error:
+                log.warning("plugin %r: methods of kind %r raised %r", offer.plugin, kind, error)
+                continue
+            pins += [method_pin(kind, offer.pin, method) for method in methods if method is not None]
+        return pins
 
     def load(self, connection: Connection, claims: Sequence[Claim]) -> list[dict[str, Any]]:
         rows = connection.execute(

@@ -62,6 +62,17 @@ def score_image(image, request):
     return [Score("liking", 1.0, "taste")]
 """
 
+GUARD = """
+from dreamline import hookimpl
+from deeds import do
+
+@hookimpl
+def hold_back(request):
+    word = request.prompt.split()[0]
+    do(word)
+    return "shows a weapon" if word == "armed" else None
+"""
+
 WORDS = ("eats", "leaves", "raises", "sleeps")
 
 REFERENCES = """
@@ -81,6 +92,14 @@ model: storyboard
 prompt: "{{ word }} it"
 vary: {word: [fine, eats, leaves, raises, sleeps]}
 seeds: 2
+formats: [square]
+"""
+
+GUARDED = """
+campaign: guarded
+model: storyboard
+prompt: "{{ word }} it"
+vary: {word: [fine, armed, raises, leaves]}
 formats: [square]
 """
 
@@ -197,6 +216,23 @@ def test_images_are_kept_without_the_scores_of_plugins_that_misbehave(place: Pla
     assert all(reason.startswith("not asked: it took 2 processes along") for reason in asked_no_more)
     lost = sum(plugin in WORDS for found in unscored.values() for one in found for plugin in one)
     assert place.ask("select count(*) from score where name = 'liking'") == [(10 * len(WORDS) - lost,)]
+
+
+@pytest.mark.timeout(200)
+def test_what_a_guard_speaks_against_or_fails_at_is_not_shown(place: Place) -> None:
+    place.install("guard", GUARD)
+    (place.folder / "campaign.yaml").write_text(GUARDED)
+    report = json.loads(place.dreamline("run", "campaign.yaml", "-o", "out", "--json", expect=3))
+    assert (report["state"], report["failed"], report["held"], report["files"]) == ("finished", 1, 2, 1)
+    (written,) = (place.folder / "out").iterdir()
+    assert written.name.startswith("1-fine-")
+    told = json.loads(place.dreamline("campaign", "gates", "guarded", "--json"))
+    assert [miss["reasons"] for miss in told["missed"]] == [
+        ["guard: shows a weapon"],
+        ["guard: hold_back raised ValueError: nobody expected this"],
+    ]
+    told = place.dreamline("campaign", "show", "guarded")
+    assert "while plugin 'guard' looked whether to hold the image back" in " ".join(told.split())
 
 
 @pytest.mark.timeout(200)
