@@ -50,8 +50,9 @@ def make_reference(
     sha256 = hashlib.sha256(data).hexdigest()
     if mask is not None:
         problem = mask_problem(condition, told.get("method"), where)
-        if problem is not None or condition.by_mask is None:
-            return None, [problem] if problem else []
+        if problem is not None:
+            return None, [problem]
+        assert condition.by_mask is not None
         masked = hashlib.sha256(mask).hexdigest()
         return Reference(name, condition.name, sha256, source, told, offer.pin, condition.by_mask, masked), []
     method = pick_method(condition, told.get("method"), settings)

@@ -69,12 +69,11 @@ def read_mask(data: bytes, picture: Picture, source: str) -> Picture:
     """
     from PIL import Image
 
-    from core.images import read_picture
+    from core.images import on_white, read_picture
+    from core.preparation.matting import has_alpha
 
     read = read_picture(data, source)
-    seen = read.getchannel("A") if read.mode == "RGBA" else read.convert("L")
-    if read.mode == "RGBA" and seen.getextrema() == (255, 255):
-        seen = read.convert("L")
+    seen = read.getchannel("A") if has_alpha(read) else on_white(read).convert("L")
     if abs(seen.width * picture.height - seen.height * picture.width) > 0.02 * seen.width * picture.height:
         text = f"is {seen.width} x {seen.height}, its picture {picture.width} x {picture.height}"
         raise BadInput.at(source, text, "Give a mask of the picture's own shape")

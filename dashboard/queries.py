@@ -48,7 +48,8 @@ def read_overviews(connection: Connection, name: str | None = None) -> list[Over
             select count(*) as items, count(asset.job_id) as images,
                    count(*) filter (where asset.job_id is null and
                    (select state from job where job.id = item.job_id) = 'dead') as failed,
-                   count(asset.job_id) filter (where item.verdict = 'open') as open,
+                   count(asset.job_id) filter (where item.verdict = 'open'
+                       and item.gate not in ('held', 'ready')) as open,
                    count(*) filter (where item.verdict = 'proposed') as proposed,
                    count(*) filter (where item.verdict = 'approved') as approved,
                    count(*) filter (where item.verdict = 'rejected') as rejected
@@ -58,7 +59,8 @@ def read_overviews(connection: Connection, name: str | None = None) -> list[Over
         cross join lateral (
             select coalesce(array_agg(sha256), '{}') as shas from (
                 select asset.sha256 from item join asset on asset.job_id = item.job_id
-                where item.campaign_id = c.id and not item.obsolete order by item.id limit 4
+                where item.campaign_id = c.id and not item.obsolete and item.gate <> 'held'
+                order by item.id limit 4
             ) few
         ) cover
         where cast(:name as text) is null or c.name = :name
@@ -104,7 +106,7 @@ def read_recent(connection: Connection, campaign: str, limit: int = 12) -> list[
         text("""
         select item.id as item, asset.sha256, item.row_key as row, item.format, asset.made_at
         from item join campaign on campaign.id = item.campaign_id join asset on asset.job_id = item.job_id
-        where campaign.name = :campaign and not item.obsolete
+        where campaign.name = :campaign and not item.obsolete and item.gate <> 'held'
         order by asset.made_at desc limit :limit
         """),
         {"campaign": campaign, "limit": limit},

@@ -55,10 +55,11 @@ class Counts:
 
 STANDS = "case when asset.job_id is null then 'making' else item.verdict end"
 
-FILED = (
-    "case when item.verdict = 'open' and item.gate = 'held' and asset.job_id is not null then 'held' else {} end"
-)
-"""Under which filter an item is found: what gates hold back is not among what is to be reviewed."""
+FILED = """
+case when item.verdict = 'open' and item.gate = 'held' and asset.job_id is not null then 'held'
+     when item.verdict = 'open' and item.gate = 'ready' then 'making' else {} end
+"""
+"""Under which filter an item is found: what gates hold back or have not judged is not to be reviewed."""
 
 BRIEF = "left join brief_row on brief_row.campaign_id = item.campaign_id and brief_row.key = item.row_key"
 
@@ -82,10 +83,10 @@ def stands(question: Question) -> str:
     """The conditions on how an item stands, and on its format."""
     parts = ["true"]
     if question.verdict == "making":
-        parts.append("asset.job_id is null")
+        parts.append("(asset.job_id is null or item.verdict = 'open' and item.gate = 'ready')")
     elif question.verdict in ("open", "held"):
-        held = "=" if question.verdict == "held" else "<>"
-        parts.append(f"asset.job_id is not null and item.verdict = 'open' and item.gate {held} 'held'")
+        gate = "= 'held'" if question.verdict == "held" else "not in ('held', 'ready')"
+        parts.append(f"asset.job_id is not null and item.verdict = 'open' and item.gate {gate}")
     elif question.verdict != "all":
         parts.append("asset.job_id is not null and item.verdict = :verdict")
     if question.format:

@@ -66,6 +66,7 @@ def record(
         )
         running = found.state is Campaign.RUNNING
         wanted.remember(connection, found.id)
+        wanted.lock_work(connection, found.id)
         write_plan(connection, found.id, found.plan, plan, held=not running)
         wanted.cancel_former(connection)
         gating.mark(connection, found.id, again=gates_before != dict(plan.brief.gates))

@@ -38,7 +38,8 @@ def list_exports(connection: Connection, campaign: str) -> list[Export]:
         select item.row_key, item.variant, item.seed, item.format, asset.sha256, asset.size
         from item join campaign on campaign.id = item.campaign_id join asset on asset.job_id = item.job_id
         left join brief_row on brief_row.campaign_id = campaign.id and brief_row.key = item.row_key
-        where campaign.name = :name and not item.obsolete and (item.gate <> 'held' or item.verdict = 'approved')
+        where campaign.name = :name and not item.obsolete
+            and (item.gate not in ('held', 'ready') or item.verdict = 'approved')
         order by brief_row.number, item.id
         """),
         {"name": campaign},

@@ -47,21 +47,30 @@ def mark(connection: Connection, campaign: int, *, again: bool) -> None:
 
 
 def mark_made(connection: Connection, job: int) -> None:
-    """After an image was made: the items that it fills can be judged."""
+    """After an image was made: the items that it fills can be judged; what a plugin holds back is held at once.
+
+    Items that somebody has locked are left out, so that nobody waits in a circle: `judge` finds them.
+    """
     connection.execute(text(_MARK_MADE), {"job": job})
 
 
-def judge(database: Database, registry: Registry) -> Judged:
-    """Judges every item that is ready; several may do so at once."""
-    total, done = Judged(), False
-    while not done:
-        with database.begin() as connection:
-            rows = connection.execute(text(_READY), {"limit": AT_ONCE}).all()
-            _settle(connection, rows, total)
-        for row in rows:
-            if _outcome(row)[0] == "retry":
-                _retry(database, registry, row, total)
-        done = len(rows) < AT_ONCE
+def judge(database: Database, registry: Registry, *, thorough: bool = False) -> Judged:
+    """Judges up to `AT_ONCE` items that are ready; several may do so at once.
+
+    Args:
+        database: with the items.
+        registry: asked for kinds where another image is wanted.
+        thorough: looks first for made images whose items nobody could mark.
+    """
+    total = Judged()
+    with database.begin() as connection:
+        if thorough:
+            connection.execute(text(_FIND_MADE))
+        rows = connection.execute(text(_READY), {"item": None, "limit": AT_ONCE}).all()
+        _settle(connection, rows, total)
+    for row in rows:
+        if _outcome(row)[0] == "retry":
+            _retry(database, registry, row.id, total)
     return total
 
 
@@ -84,13 +93,20 @@ def _settle(connection: Connection, rows: Any, total: Judged) -> None:
         connection.execute(text(_SETTLE), settled)
 
 
-def _retry(database: Database, registry: Registry, row: Row[Any], total: Judged) -> None:
-    """Asks for another image in place of one that missed a gate; where no more may be asked for it is held."""
-    _, reasons = _outcome(row)
+def _retry(database: Database, registry: Registry, item: int, total: Judged) -> None:
+    """Asks for another image in place of one that missed a gate; where no more may be asked for it is held.
+
+    The item is read anew: meanwhile a person may have decided about it, or the gates may be others.
+    """
     with database.begin() as connection:
         # Plans lock preparations before items, and an attempt the other way round.
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": VERBS_LOCK})
-        if connection.execute(text(_STILL), {"item": row.id, "version": row.version}).one_or_none() is None:
+        row = connection.execute(text(_READY), {"item": item, "limit": 1}).one_or_none()
+        if row is None:
+            return
+        what, reasons = _outcome(row)
+        if what != "retry":
+            _settle(connection, [row], total)
             return
         tried = row.tries < TRIES
         actor = f"{ACTOR}: {'; '.join(reasons)}"
@@ -113,19 +129,35 @@ def _outcome(row: Row[Any]) -> tuple[str | None, list[str]]:
     return verdict(read_gates(row.gates), row.scores or {})
 
 
+# Also of items that the brief no longer asks for: they may come back.
 _MARK = f"""
 update item set gate_reasons = '[]', gate = case
     when made.job_id is not null and (campaign.gates <> '{{}}' or made.facts ? '{HELD_BACK}') then 'ready'
     when campaign.gates <> '{{}}' then 'due' else 'none' end
 from campaign, item self left join asset made on made.job_id = self.job_id
-where item.id = self.id and campaign.id = :campaign and self.campaign_id = :campaign and not self.obsolete
+where item.id = self.id and campaign.id = :campaign and self.campaign_id = :campaign
     and (:again or (self.gate = 'none' and (campaign.gates <> '{{}}' or made.facts ? '{HELD_BACK}')))
 """  # noqa: S608 - constants of ours
 
 _MARK_MADE = f"""
-update item set gate = 'ready' where job_id = :job and (gate = 'due'
-    or gate = 'none' and exists (select 1 from asset where job_id = :job and facts ? '{HELD_BACK}'))
+update item set gate = case when made.facts ? '{HELD_BACK}' then 'held' else 'ready' end,
+    gate_reasons = coalesce((
+        select jsonb_agg(key || ': ' || value order by key) from jsonb_each_text(made.facts->'{HELD_BACK}')
+    ), '[]')
+from asset made
+where made.job_id = :job and item.id in (
+    select id from item where job_id = :job and verdict = 'open' and gate in ('none', 'due') for update skip locked
+) and (item.gate = 'due' or made.facts ? '{HELD_BACK}')
 """  # noqa: S608 - constants of ours
+
+_FIND_MADE = """
+update item set gate = 'ready' where id in (
+    select item.id from item join campaign on campaign.id = item.campaign_id
+    where campaign.state = 'running' and campaign.gates <> '{}' and item.gate = 'due'
+        and exists (select 1 from asset where asset.job_id = item.job_id)
+    order by item.id for update of item skip locked
+)
+"""
 
 _READY = f"""
 select item.id, item.version, item.campaign_id, item.verdict, campaign.gates,
@@ -133,9 +165,13 @@ select item.id, item.version, item.campaign_id, item.verdict, campaign.gates,
        (select jsonb_object_agg(name, given) from (
             select name, jsonb_agg(value) as given from score where score.job_id = item.job_id group by name
         ) named) as scores,
-       (select count(*) from attempt where item_id = item.id and actor like '{ACTOR}: %') as tries
+       (select count(*) from attempt where item_id = item.id and actor like '{ACTOR}: %' and version >= (
+            select max(first.version) from attempt first
+            where first.item_id = item.id and first.parent_job_id = item.brief_job_id
+       )) as tries
 from item join campaign on campaign.id = item.campaign_id join asset made on made.job_id = item.job_id
-where item.gate = 'ready' and not item.obsolete
+where item.gate = 'ready' and not item.obsolete and campaign.state <> 'cancelled'
+    and (cast(:item as bigint) is null or item.id = :item)
 order by item.id limit :limit for update of item skip locked
 """  # noqa: S608 - constants of ours
 
@@ -145,8 +181,6 @@ from item left join brief_row on brief_row.campaign_id = item.campaign_id and br
 where item.campaign_id = :campaign and item.gate in ('last', 'held') and not item.obsolete
 order by brief_row.number, item.format, item.variant::text, item.seed, item.id limit :limit
 """
-
-_STILL = "select id from item where id = :item and version = :version and gate = 'ready' for update"
 
 _SETTLE = """
 update item set gate = :gate, gate_reasons = cast(:reasons as jsonb)

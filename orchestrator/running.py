@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from core.settings import Settings
 from orchestrator.progress import Progress, read_progress
@@ -54,6 +55,15 @@ class LocalWorkers:
             if (process is None or process.poll() is not None) and late > 2.0:
                 self._started[name] = time.monotonic()
                 self._processes[name] = self._start(name.split()[0])
+
+    def signed_on(self, connection: Connection) -> bool:
+        """Whether each queue has one that has said what it can do; until then nobody knows what is lacking."""
+        processes = [process.pid for process in self._processes.values() if process.poll() is None]
+        queues = connection.execute(
+            text("select distinct queue from worker where host = :host and process = any(:processes)"),
+            {"host": socket.gethostname(), "processes": processes},
+        )
+        return set(queues.scalars()) == set(QUEUES)
 
     def stop(self) -> None:
         """Lets each end the batch under way, or give it back when that takes long."""
@@ -140,7 +150,7 @@ def wait_for(
             told = told + 1 if missing and not _under_way(progress) else 0
             if told == 1:
                 warn(in_short(missing))
-            if told > 1 and workers is not None:
+            if told > 1 and workers is not None and database.patiently(workers.signed_on):
                 return progress
         if workers is not None:
             workers.keep_alive()

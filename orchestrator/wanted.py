@@ -12,26 +12,26 @@ from orchestrator.records.states import AFTER_TURN
 
 def release(connection: Connection, campaign: int) -> None:
     """Lets workers have what the campaign wants, brings back what was cancelled, ends what has no hope."""
-    _lock_work(connection, campaign)
+    lock_work(connection, campaign)
     for statement in (_RELEASE_PREPARATIONS, _RELEASE_JOBS, _END_HOPELESS):
         connection.execute(text(statement), {"campaign": campaign})
 
 
-def end_hopeless(connection: Connection, campaign: int) -> None:
-    """Ends the campaign's images whose references can never be prepared, with the reference's error."""
-    connection.execute(text(_END_HOPELESS), {"campaign": campaign})
+def end_if_hopeless(connection: Connection, job: int) -> None:
+    """Ends an image one of whose references can never be prepared, with the reference's error."""
+    connection.execute(text(_END_IF_HOPELESS), {"job": job})
 
 
 def hold(connection: Connection, campaign: int) -> None:
     """Keeps from workers what only this campaign wants; what they have begun ends."""
-    _lock_work(connection, campaign)
+    lock_work(connection, campaign)
     for statement in (_HOLD_JOBS, _HOLD_PREPARATIONS):
         connection.execute(text(statement), {"campaign": campaign})
 
 
 def cancel(connection: Connection, campaign: int) -> None:
     """Cancels what only this campaign asks for, also what is under way."""
-    _lock_work(connection, campaign)
+    lock_work(connection, campaign)
     connection.execute(text(_CANCEL_JOBS), {"campaign": campaign})
     hold(connection, campaign)
     turn_back(connection)
@@ -39,7 +39,7 @@ def cancel(connection: Connection, campaign: int) -> None:
 
 def revive(connection: Connection, campaign: int) -> int:
     """Gives the campaign's dead images and their dead references another round; returns how many images."""
-    _lock_work(connection, campaign)
+    lock_work(connection, campaign)
     connection.execute(text(_REVIVE_PREPARATIONS), {"campaign": campaign})
     again = connection.execute(text(_REVIVE_JOBS), {"campaign": campaign}).rowcount
     release(connection, campaign)
@@ -65,7 +65,7 @@ def cancel_former(connection: Connection) -> None:
     connection.execute(text(_CANCEL_FORMER))
 
 
-def _lock_work(connection: Connection, campaign: int) -> None:
+def lock_work(connection: Connection, campaign: int) -> None:
     """Locks the campaign's unfinished preparations, then its jobs, each in the order of their ids.
 
     Workers that end a preparation lock in the same order, so that neither waits for the other in a circle.
@@ -114,18 +114,22 @@ where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed', 'leased', 'ca
     and (held or state = 'cancelled')
 """  # noqa: S608 - constants of ours
 
-_END_HOPELESS = f"""
+_ENDED = """
 with ended as (
     update job set state = 'dead', error = cause.error, changed_at = now()
     from (select distinct on (r.job_id) r.job_id, p.error from job_reference r
           join preparation p on p.id = r.preparation_id and p.state = 'dead'
-          where r.job_id in ({_JOBS_OF}) order by r.job_id, r.position) cause
+          where r.job_id in ({jobs}) order by r.job_id, r.position) cause
     where job.id = cause.job_id and job.state in ('queued', 'failed')
     returning job.id, job.error
 )
 insert into event (kind, work_id, facts)
 select 'job.dead', id, jsonb_build_object('error', error) from ended
-"""  # noqa: S608 - constants of ours
+"""
+
+_END_HOPELESS = _ENDED.format(jobs=_JOBS_OF)
+
+_END_IF_HOPELESS = _ENDED.format(jobs=":job")
 
 _HOLD_JOBS = f"""
 update job set held = true, changed_at = now()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 CELL, GAP, WORDS = 240, 16, 440
 """Pixels of a picture's side, between cells, and of the column of words."""
 
+HEAD = 2 * GAP + 14
+"""Pixels above the first row."""
+
 INK, FAINT, GROUND, LINE = "#1d2430", "#6b7480", "#f4f5f7", "#dcdfe4"
 REFUSED, WARNED = "#b42318", "#9a6700"
 
@@ -27,16 +30,58 @@ class Entry:
     Attributes:
         title: which file, as what.
         method: how it was, or would have been, prepared.
-        given: the picture as it was read; None where it can't be.
-        prepared: None where it was refused.
+        given: the picture as it was read, reduced; None where it can't be.
+        mask: of what was kept, reduced; None where the whole picture counts.
+        kept: what the model sees, reduced; None where it was refused.
+        words: lines on what was prepared, each with its colour.
         refused: why.
     """
 
     title: str
     method: str
-    given: Picture | None
-    prepared: Preparation | None = None
+    given: Picture | None = None
+    mask: Picture | None = None
+    kept: Picture | None = None
+    words: tuple[tuple[str, str], ...] = ()
     refused: tuple[Problem, ...] = ()
+
+
+def entry(
+    title: str,
+    method: str,
+    given: Picture | None,
+    prepared: Preparation | None,
+    refused: tuple[Problem, ...] = (),
+) -> Entry:
+    """An entry that keeps small copies, so that thousands fit into memory."""
+    if prepared is None:
+        return Entry(title, method, reduced(given), refused=refused)
+    picture = prepared.picture
+    tokens = picture.width * picture.height // 256
+    told = ", ".join(f"{name}: {value}" for name, value in prepared.facts.items() if value is not None)
+    words = (
+        (f"{picture.width} x {picture.height} pixels, {tokens} tokens", INK),
+        *((warning, WARNED) for warning in prepared.warnings),
+        (told, FAINT),
+    )
+    return Entry(title, method, reduced(given), reduced(prepared.mask), reduced(picture), words, refused)
+
+
+def reduced(picture: Picture | None) -> Picture | None:
+    """A copy that fits into a cell; small pictures stay as large as they are."""
+    from PIL import Image
+
+    if picture is None:
+        return None
+    small = picture.convert("RGBA" if picture.mode == "RGBA" else "RGB")
+    small.thumbnail((CELL - 2, CELL - 2), Image.Resampling.LANCZOS)
+    return small
+
+
+def most_entries(ending: str) -> int:
+    """Rows that a sheet of that file format can have: WebP and JPEG end at some height."""
+    highest = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}.get(ending.lower(), 1_000_000)
+    return (highest - HEAD) // (CELL + GAP)
 
 
 def draw_sheet(entries: Sequence[Entry]) -> Picture:
@@ -44,15 +89,13 @@ def draw_sheet(entries: Sequence[Entry]) -> Picture:
     from PIL import Image, ImageDraw, ImageFont
 
     small, width = ImageFont.load_default(13), 3 * CELL + WORDS + 5 * GAP
-    head = 2 * GAP + 14
-    sheet = Image.new("RGB", (width, head + len(entries) * (CELL + GAP)), GROUND)
+    sheet = Image.new("RGB", (width, HEAD + len(entries) * (CELL + GAP)), GROUND)
     pen = ImageDraw.Draw(sheet)
     for column, name in enumerate(("as given", "mask", "as the model sees it")):
         pen.text((GAP + column * (CELL + GAP), GAP), name, FAINT, small)
     for number, entry in enumerate(entries):
-        top = head + number * (CELL + GAP)
-        prepared = entry.prepared
-        pictures = (entry.given, prepared.mask if prepared else None, prepared.picture if prepared else None)
+        top = HEAD + number * (CELL + GAP)
+        pictures = (entry.given, entry.mask, entry.kept)
         for column, picture in enumerate(pictures):
             _place(sheet, picture, GAP + column * (CELL + GAP), top)
         _write(sheet, entry, 3 * (CELL + GAP) + GAP, top)
@@ -60,15 +103,13 @@ def draw_sheet(entries: Sequence[Entry]) -> Picture:
 
 
 def _place(sheet: Picture, picture: Picture | None, left: int, top: int) -> None:
-    """A picture fitted into its cell; small ones stay as they are, an empty cell is a frame."""
-    from PIL import Image, ImageDraw
+    """A picture in the middle of its cell; an empty cell is a frame."""
+    from PIL import ImageDraw
 
     ImageDraw.Draw(sheet).rectangle((left, top, left + CELL - 1, top + CELL - 1), outline=LINE)
     if picture is None:
         return
     shown = picture.convert("RGBA")
-    if max(shown.size) > CELL - 2:
-        shown.thumbnail((CELL - 2, CELL - 2), Image.Resampling.LANCZOS)
     place = (left + (CELL - shown.width) // 2, top + (CELL - shown.height) // 2)
     ground = _checks(shown.size) if picture.mode == "RGBA" else shown
     ground.paste(shown, (0, 0), shown)
@@ -98,13 +139,7 @@ def _write(sheet: Picture, entry: Entry, left: int, top: int) -> None:
     lines.append((f"method {entry.method}", FAINT, small))
     for problem in entry.refused:
         lines += [(f"Refused: {problem.what}.", REFUSED, small), (problem.mend, INK, small)]
-    if entry.prepared is not None:
-        picture = entry.prepared.picture
-        tokens = picture.width * picture.height // 256
-        lines.append((f"{picture.width} x {picture.height} pixels, {tokens} tokens", INK, small))
-        lines += [(warning, WARNED, small) for warning in entry.prepared.warnings]
-        told = ", ".join(f"{name}: {value}" for name, value in entry.prepared.facts.items() if value is not None)
-        lines.append((told, FAINT, small))
+    lines += [(text, colour, small) for text, colour in entry.words]
     at = float(top)
     for text, colour, font in lines:
         for line in _wrapped(text, font, WORDS):

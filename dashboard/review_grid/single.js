@@ -158,7 +158,7 @@ class Single {
     const list = this.others(item).map((other, place) => {
       const choose = button(`Compare with ${other.name}`, { class: "ref", "aria-pressed": place === this.other && !!this.mode });
       choose.append(h("img", { src: this.url(other.sha), alt: `${other.name}, ${other.kind}` }));
-      choose.append(h("span", {}, other.name), h("small", {}, other.kind === "before" ? (item.before.why.length ? "rejected" : "missed a gate") : other.kind));
+      choose.append(h("span", {}, other.name), h("small", {}, other.kind === "before" ? (item.before.by.startsWith("gate: ") ? "missed a gate" : "before") : other.kind));
       choose.addEventListener("click", () => {
         this.mode = this.other === place && this.mode ? null : this.mode || "beside";
         this.other = place;

@@ -92,6 +92,7 @@ def read_pairs(
         BadInput: with everything that is wrong.
     """
     from core.errors import BadInput, Problem
+    from core.preparation.sheet import most_entries
 
     there = f"Kinds here: {', '.join(sorted(offers))}"
     named = [text.partition("=") for text in files]
@@ -112,6 +113,9 @@ def read_pairs(
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         mend = "End it in .png, .jpg or .webp"
         problems.append(Problem("option --output", f"{output} is no picture's name", mend))
+    elif (count := sum(len(as_what) for _, as_what in asked)) > (most := most_entries(output.suffix)):
+        mend = "Write a .png, or prepare fewer at once"
+        problems.append(Problem("option --output", f"{output.suffix} holds {most} pictures, not {count}", mend))
     if output.resolve() in {path.resolve() for path, _ in asked}:
         problems.append(Problem("option --output", f"{output} would be written over", "Name another file"))
     BadInput.gather(problems)
@@ -124,40 +128,44 @@ def prepare(
     """One picture as one kind: its row of the sheet, and the same as JSON values.
 
     Raises:
-        BadInput: an option is not the kind's, or a file can't be read.
-        PluginError: the kind's plugin failed.
+        BadInput: an option is not the kind's, or the mask can't be read.
     """
     from core.asking import make_reference
-    from core.errors import BadInput
+    from core.errors import BadInput, PluginError, Problem
     from core.images import read_picture
-    from core.preparation.sheet import Entry
+    from core.preparation.sheet import entry
     from core.preparing import prepare_reference
     from orchestrator.cli.given import read_file, read_options
 
     problems: list[Any] = []
     told_options = read_options([f"it.{text}" for text in options], ["it"], problems).get("it", {})
     BadInput.gather(problems)
-    data, masked = read_file(path), read_file(mask) if mask else None
-    kind = offer.condition.name
-    reference, problems = make_reference(
-        path.stem, data, str(path), offer, told_options, settings, "option --option", masked
-    )
-    BadInput.gather(problems)
-    assert reference is not None
-    given = prepared = None
+    masked = read_file(mask) if mask else None
+    kind, given, prepared, reference = offer.condition.name, None, None, None
     refused: tuple[Any, ...] = ()
     try:
-        given = read_picture(data, str(path))
-        prepared = prepare_reference(data, reference, offer.condition, card, settings, masked)
+        data = read_file(path)
+        reference, problems = make_reference(
+            path.stem, data, str(path), offer, told_options, settings, "option --option", masked
+        )
     except BadInput as error:
         refused = error.problems
-    method = f"{reference.method.name}/{reference.method.version}"
-    return Entry(f"{path.name} as {kind}", method, given, prepared, refused), {
+    BadInput.gather(problems)
+    try:
+        if reference is not None:
+            given = read_picture(data, str(path))
+            prepared = prepare_reference(data, reference, offer.condition, card, settings, masked)
+    except BadInput as error:
+        refused = error.problems
+    except PluginError as error:
+        refused = (Problem(str(path), str(error), f"`dreamline plugins check {offer.plugin}` may tell more"),)
+    method = f"{reference.method.name}/{reference.method.version}" if reference else "none"
+    return entry(f"{path.name} as {kind}", method, given, prepared, refused), {
         "file": str(path),
         "kind": kind,
         "plugin": offer.pin,
-        "method": reference.method.as_dict(),
-        "options": dict(reference.options),
+        "method": reference.method.as_dict() if reference else None,
+        "options": dict(reference.options) if reference else {},
         "size": list(prepared.picture.size) if prepared else None,
         "warnings": list(prepared.warnings) if prepared else [],
         "facts": dict(prepared.facts) if prepared else {},
@@ -167,7 +175,8 @@ def prepare(
 
 def tell(told: dict[str, Any]) -> None:
     """A few lines on one reference."""
-    heading = f"{told['file']} as {told['kind']} ({told['method']['name']})"
+    method = f" ({told['method']['name']})" if told["method"] else ""
+    heading = f"{told['file']} as {told['kind']}{method}"
     if told["refused"]:
         click.echo(f"{heading}: {click.style('refused', fg='red')}")
         for problem in told["refused"]:

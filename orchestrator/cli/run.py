@@ -56,6 +56,7 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     from orchestrator import campaigns, gating
     from orchestrator.export import export, list_exports
     from orchestrator.planning.expand import read_brief
+    from orchestrator.progress import read_progress
     from orchestrator.records.database import Database
     from orchestrator.records.storage import open_storage
 
@@ -69,10 +70,11 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     outlook = campaigns.record(database, store, plugins, plan, start=True)
     if not as_json:
         plan_command.describe(plan, outlook)
-    again = gating.judge(database, plugins).retried
-    end = _wait(
-        settings, database, plugins, brief.campaign, outlook, workers if outlook.new or again else 0, quiet=as_json
-    )
+    gating.judge(database, plugins, thorough=True)
+    begun = database.patiently(lambda connection: read_progress(connection, brief.campaign)[0])
+    # Also without new images there can be work: another attempt at one, or a gate that waits for its verdict.
+    busy = begun.ended < begun.total or bool(begun.gates.get("ready"))
+    end = _wait(settings, database, plugins, brief.campaign, outlook, workers if busy else 0, quiet=as_json)
     folder = output or Path("outputs") / brief.campaign
     exports = database.patiently(lambda connection: list_exports(connection, brief.campaign))
     export(store, exports, folder)
@@ -80,7 +82,7 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     told = {
         "campaign": brief.campaign,
         "state": end.state,
-        "made": end.jobs["done"] - outlook.reused,
+        "made": end.jobs["done"] - begun.jobs["done"],
         "reused": outlook.reused,
         "failed": end.jobs["dead"],
         "held": end.gates.get("held", 0),

@@ -141,6 +141,13 @@ select count(*) from (
 ) steady
 """
 
+# In the same way images that are being finished: items are theirs to mark before or after, not meanwhile.
+_STEADY_JOBS = """
+select count(*) from (
+    select id from job where state <> 'done' and key in (select key from planned_job) order by id for no key update
+) steady
+"""
+
 _JOBS = """
 insert into job (key, pin, batch, model, request, pinned, priority, held, waiting, state, error)
 select j.key, j.pin, j.batch, :model, j.request, j.pinned, :priority, :held,
@@ -193,6 +200,6 @@ _OBSOLETE = """
 update item set obsolete = true where campaign_id = :campaign and plan < :plan and not obsolete
 """
 
-_FIRST_STATEMENTS = (_ROWS, _PREPARATIONS, _WANTED_AGAIN, _STEADY, _JOBS, _JOB_REFERENCES, _ITEMS)
+_FIRST_STATEMENTS = (_ROWS, _PREPARATIONS, _WANTED_AGAIN, _STEADY, _STEADY_JOBS, _JOBS, _JOB_REFERENCES, _ITEMS)
 
 _STATEMENTS = (*_FIRST_STATEMENTS[:-1], _CHANGED, _ITEMS, _REPLACE, _OBSOLETE)

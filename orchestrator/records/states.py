@@ -42,7 +42,8 @@ class Gate(StrEnum):
 
 
 AFTER_TURN = """
-case when item.gate = 'none' then 'none'
+case when exists (select 1 from asset held where held.job_id = {job} and held.facts ? 'held_back') then 'ready'
+     when item.gate = 'none' then 'none'
      when exists (select 1 from asset judged where judged.job_id = {job}) then 'ready' else 'due' end
 """
 """How an item stands against the gates whose image becomes that of another job (SQL)."""

@@ -49,7 +49,7 @@ def ask(
     attempt until it goes on.
     """
     state = connection.execute(text(_ITEM), {"item": item}).one()
-    if state.attempts >= reasons.limits().attempts:
+    if decision is not None and state.asked >= reasons.limits().attempts:
         return Made(0, None, f"no further attempt: {state.attempts} were made already")
     if state.campaign_state == "cancelled":
         return Made(0, None, "no further attempt: the campaign was cancelled")
@@ -84,7 +84,7 @@ def ask(
     )
     connection.execute(text(_TURN), {"item": item, "job": job})
     connection.execute(text(_RUN), {"campaign": campaign})
-    wanted.end_hopeless(connection, campaign)
+    wanted.end_if_hopeless(connection, job)
     _note(
         connection, campaign, job, "job.attempted", {"item": item, "version": state.version + 1, "changes": told}
     )
@@ -181,7 +181,8 @@ def _note(connection: Connection, campaign: int, job: int, kind: str, facts: dic
 
 _ITEM = """
 select item.version, item.job_id, job.request, job.pinned, campaign.state as campaign_state,
-       (select count(*) from attempt where item_id = item.id) as attempts
+       (select count(*) from attempt where item_id = item.id) as attempts,
+       (select count(*) from attempt where item_id = item.id and actor not like 'gate: %') as asked
 from item join job on job.id = item.job_id join campaign on campaign.id = item.campaign_id
 where item.id = :item
 """

@@ -120,7 +120,7 @@ class Looker:
         return claim(connection, self.desk.table, self._id, pins, settings.batch_size, settings.lease_seconds)
 
     def _tell_ends(self) -> None:
-        if gating.judge(self._database, self._registry).retried:
+        if gating.judge(self._database, self._registry, thorough=True):
             self._again.set()
         with self._database.begin() as connection:
             names = end_campaigns(connection)

@@ -36,7 +36,7 @@ STARTING = 120.0
 """Seconds that a child may take to load its plugins."""
 
 CHANCES = 2
-"""Processes that a plugin may take along while it scores images before it is asked no more."""
+"""Processes in a row that a plugin may take along while it scores images before it is asked no more."""
 
 
 class Supervisor:
@@ -101,6 +101,8 @@ class Supervisor:
                     self._begin(message)
                 else:
                     self._record(message, open_claims)
+                    if isinstance(message, Made):
+                        self._forgive()
             now = time.monotonic()
             if now - renewed > self._renewal and open_claims:
                 renewed = now
@@ -277,6 +279,11 @@ class Supervisor:
             for plugin, times in self._taken_along.items()
             if times >= CHANCES
         }
+
+    def _forgive(self) -> None:
+        """After an image came through whole: plugins that are asked still took no two processes in a row."""
+        for plugin in [name for name, times in self._taken_along.items() if times < CHANCES]:
+            del self._taken_along[plugin]
 
     def _limit(self) -> float:
         return memory_limit(self._settings, self._desk.queue)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+import uuid
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +21,15 @@ from core.registry import Registry
 from core.settings import Settings
 from dashboard.listing import read_items
 from dashboard.questions import Question, read_counts
-from orchestrator import gating
+from orchestrator import campaigns, gating
 from orchestrator.cli import cli
 from orchestrator.export import list_exports
+from orchestrator.planning.expand import read_brief
+from orchestrator.planning.plan import make_plan
 from orchestrator.progress import read_progress
-from orchestrator.records.database import Database
+from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.records.storage import Storage
+from orchestrator.reviewing import attempts
 from orchestrator.working.rescue import end_campaigns
 
 
@@ -206,7 +215,6 @@ def test_what_a_plugin_holds_back_is_held_without_any_gate(
             {"id": drop.items[5]},
         ).scalar_one()
         gating.mark_made(connection, job)
-    assert gating.judge(database, registry).held == 1
     told = one(database, "select gate, gate_reasons from item where id = :id", id=drop.items[5])
     assert (told.gate, told.gate_reasons) == ("held", ["safety: shows a weapon"])
 
@@ -239,3 +247,118 @@ def test_the_command_says_what_was_held_back_and_what_decisions_suggest(
 
 def _environment(settings: Settings) -> dict[str, str]:
     return {"DREAMLINE_HOME": str(settings.home), "DREAMLINE_DATABASE_URL": str(settings.database_url)}
+
+
+def wait_until_somebody_waits_for_a_lock(database: Database) -> None:
+    query = """
+    select count(*) as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
+    """
+    deadline = time.monotonic() + 20
+    while not one(database, query).n:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def in_thread(work: Callable[[], Any]) -> Future[Any]:
+    """Runs `work` beside the test, which goes on at once."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def test_what_a_person_decides_while_gates_are_at_work_stands(
+    database: Database, registry: Registry, drop: Seeded
+) -> None:
+    guard(database, drop, sharpness=">0.05 else retry")
+    with database.begin() as connection:
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": VERBS_LOCK})
+        judging = in_thread(lambda: gating.judge(database, registry))
+        deadline = time.monotonic() + 20
+        while stands(database)["passed"] < 11 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with database.begin() as other:
+            other.execute(text("update item set verdict = 'approved' where id = :id"), {"id": drop.items[0]})
+    assert judging.result(timeout=20).retried == 0
+    told = one(database, "select version, verdict, gate from item where id = :id", id=drop.items[0])
+    assert tuple(told) == (1, "approved", "passed")
+
+
+def test_an_image_that_is_finished_while_its_campaign_is_planned_is_judged(
+    database: Database, registry: Registry, store: Storage, settings: Settings, tmp_path: Path
+) -> None:
+    def planned(gates: str) -> Any:
+        path = tmp_path / "beside.yaml"
+        path.write_text(f"campaign: beside\nmodel: storyboard\nprompt: a mug\nformats: [square]\n{gates}")
+        plan = make_plan(read_brief(path, settings, registry), settings, registry)
+        return campaigns.record(database, store, registry, plan, start=True)
+
+    planned("")
+    job = one(database, "select id from job").id
+    with database.begin() as worker:
+        worker.execute(text("update job set state = 'done' where id = :id"), {"id": job})
+        planning = in_thread(lambda: planned("gates: {sharpness: '>0.5'}\n"))
+        wait_until_somebody_waits_for_a_lock(database)
+        worker.execute(
+            text("""
+            insert into asset (job_id, sha256, size, width, height, media_type, facts, fence, worker, seconds)
+            select id, key, 1, 1, 1, 'image/png', '{}', 1, gen_random_uuid(), 1 from job
+            """)
+        )
+        gating.mark_made(worker, job)
+    planning.result(timeout=20)
+    assert stands(database) == {"ready": 1}
+    assert gating.judge(database, registry).held == 1
+
+
+def test_what_nobody_could_mark_is_found_by_a_thorough_look(
+    database: Database, registry: Registry, drop: Seeded
+) -> None:
+    guard(database, drop, sharpness=">0.25")
+    with database.begin() as connection:
+        connection.execute(text("update item set gate = 'due'"))
+        connection.execute(text("update campaign set state = 'running'"))
+    assert not gating.judge(database, registry)
+    assert gating.judge(database, registry, thorough=True).held == 3
+
+
+def test_an_image_of_another_brief_has_tries_of_its_own(
+    database: Database, registry: Registry, drop: Seeded
+) -> None:
+    guard(database, drop, sharpness=">0.05 else retry")
+    item = drop.items[0]
+    for _ in range(2):
+        gating.judge(database, registry)
+        make(database, item, 0.01)
+    assert gating.judge(database, registry).held == 1
+    with database.begin() as connection:
+        connection.execute(
+            text("""
+            update item set job_id = brief_job_id, brief_job_id = null, version = version + 1, gate = 'none'
+            where id = :id
+            """),
+            {"id": item},
+        )
+        gating.mark(connection, drop.campaign, again=False)
+    assert gating.judge(database, registry).retried == 1
+
+
+def test_gates_leave_a_reviewers_attempts_to_the_reviewer(
+    database: Database, registry: Registry, drop: Seeded
+) -> None:
+    guard(database, drop, sharpness=">0.05 else retry")
+    item = drop.items[0]
+    for _ in range(2):
+        gating.judge(database, registry)
+        make(database, item, 0.01)
+    for attempt in range(3):
+        with database.begin() as connection:
+            made = attempts.ask(connection, registry, drop.campaign, item, uuid.uuid4(), (), "ana")
+        assert made.version, f"attempt {attempt + 1} of a person"
+        make(database, item, 0.01)

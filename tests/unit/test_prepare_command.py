@@ -72,6 +72,15 @@ def test_a_refused_picture_is_shown_with_reason_and_mend(prepare, tmp_path: Path
     assert done.exception.code == 2
 
 
+def test_one_file_that_can_not_be_read_costs_only_its_own_row(prepare, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "half.png").write_bytes(drawn(tmp_path / "one.png").read_bytes()[:300])
+    done = prepare("none.png", "half.png", "one.png", "--kind", "subject", "-o", "sheet.png", "--json")
+    told = json.loads(done.output)
+    assert [bool(row["refused"]) for row in told["references"]] == [True, True, False]
+    assert "can't be read" in told["references"][0]["refused"][0]["what"]
+    assert (tmp_path / "sheet.png").exists()
+
+
 def test_a_mask_file_saves_a_picture_that_was_refused(prepare, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     picture = busy(tmp_path / "busy.png")
     mask = Image.new("L", (400, 300))
@@ -93,7 +102,7 @@ def test_a_mask_file_saves_a_picture_that_was_refused(prepare, tmp_path: Path) -
         (["one.png", "--kind", "subject", "-o", "sheet.txt"], "is no picture's name"),
         (["one.png", "--kind", "subject", "-o", "one.png"], "would be written over"),
         (["one.png", "--kind", "subject", "--option", "margn=1"], "has no option 'margn'"),
-        (["none.png", "--kind", "subject"], "can't be read"),
+        (["one.png"] * 64 + ["--kind", "style", "-o", "sheet.webp"], ".webp holds 63 pictures, not 64"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_written(prepare, tmp_path: Path, words, told: str) -> None:  # type: ignore[no-untyped-def]
