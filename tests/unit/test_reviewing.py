@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 from core.errors import BadInput
 from core.requests import Request
+from core.scoring.hashes import look
 from core.settings import Settings
-from orchestrator.previews import look
 from orchestrator.reviewing import reasons, rivals
 from orchestrator.reviewing.chain import Link, origin
 from orchestrator.reviewing.people import RIGHTS, Actor, Forbidden, Right, Role
