@@ -28,6 +28,9 @@ from orchestrator.working.rescue import end_campaigns
 PATIENCE = 10.0
 """Seconds without any new image after which it is asked whether anybody can make them."""
 
+LATEST = 12
+"""Times that `PATIENCE` may run out while workers of our own have not even said what they can do."""
+
 SOON = 8.0
 """Seconds that workers get to end by themselves before they are told to give their work back."""
 
@@ -150,7 +153,7 @@ def wait_for(
             told = told + 1 if missing and not _under_way(progress) else 0
             if told == 1:
                 warn(in_short(missing))
-            if told > 1 and workers is not None and database.patiently(workers.signed_on):
+            if told > 1 and workers is not None and (told > LATEST or database.patiently(workers.signed_on)):
                 return progress
         if workers is not None:
             workers.keep_alive()
