@@ -5,6 +5,9 @@ const MOST_PINS = 50; // marks that the server keeps
 const MODES = ["beside", "slider", "blink"];
 const MODE_WORDS = { beside: "Side by side", slider: "Slider", blink: "Blink" };
 
+// What became of the attempt before.
+const beforeWord = (before) => (before.by.startsWith("gate: ") ? "missed a gate" : before.why.length ? "rejected" : "varied");
+
 class Single {
   constructor({ review, url, fetchDetail, act }) {
     Object.assign(this, { review, url, fetchDetail, act });
@@ -158,7 +161,7 @@ class Single {
     const list = this.others(item).map((other, place) => {
       const choose = button(`Compare with ${other.name}`, { class: "ref", "aria-pressed": place === this.other && !!this.mode });
       choose.append(h("img", { src: this.url(other.sha), alt: `${other.name}, ${other.kind}` }));
-      choose.append(h("span", {}, other.name), h("small", {}, other.kind === "before" ? (item.before.by.startsWith("gate: ") ? "missed a gate" : "before") : other.kind));
+      choose.append(h("span", {}, other.name), h("small", {}, other.kind === "before" ? beforeWord(item.before) : other.kind));
       choose.addEventListener("click", () => {
         this.mode = this.other === place && this.mode ? null : this.mode || "beside";
         this.other = place;
