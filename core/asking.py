@@ -75,9 +75,13 @@ def mask_problem(condition: ConditionType[Any], method: Any, where: str) -> Prob
 
 def pick_method(condition: ConditionType[Any], wanted: str | None, settings: Settings) -> Method | None:
     """The method of that name; the best one where none is named (or `auto`); None where there is no such."""
-    methods = condition.methods(settings)
+    return choose_method(condition.methods(settings), wanted)
+
+
+def choose_method(methods: Sequence[Method], wanted: Any) -> Method | None:
+    """The method of that name; the first where nobody chooses (nothing, or `auto`)."""
     if wanted in (None, "", "auto"):
-        return methods[0] if methods else None
+        return next(iter(methods), None)
     return next((method for method in methods if method.name == wanted), None)
 
 

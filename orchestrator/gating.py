@@ -16,16 +16,11 @@ from sqlalchemy import Connection, Row, text
 from core.registry import Registry
 from orchestrator.planning.gates import TRIES, read_gates, verdict
 from orchestrator.records.database import VERBS_LOCK, Database
+from orchestrator.records.gates import ASKED_BY_GATE, HELD_BACK
 from orchestrator.records.plain_json import to_json
 from orchestrator.reviewing import attempts
 
 AT_ONCE = 500
-
-ACTOR = "gate"
-"""Who asks for the further images: the name in an item's history."""
-
-HELD_BACK = "held_back"
-"""Where an image's facts keep the reasons of plugins that hold it back, by plugin."""
 
 
 @dataclass(slots=True)
@@ -109,7 +104,7 @@ def _retry(database: Database, registry: Registry, item: int, total: Judged) -> 
             _settle(connection, [row], total)
             return
         tried = row.tries < TRIES
-        actor = f"{ACTOR}: {'; '.join(reasons)}"
+        actor = ASKED_BY_GATE + "; ".join(reasons)
         if tried and attempts.ask(connection, registry, row.campaign_id, row.id, None, (), actor).version:
             total.retried += 1
             return
@@ -165,7 +160,7 @@ select item.id, item.version, item.campaign_id, item.verdict, campaign.gates,
        (select jsonb_object_agg(name, given) from (
             select name, jsonb_agg(value) as given from score where score.job_id = item.job_id group by name
         ) named) as scores,
-       (select count(*) from attempt where item_id = item.id and actor like '{ACTOR}: %' and version >= (
+       (select count(*) from attempt where item_id = item.id and actor like '{ASKED_BY_GATE}%' and version >= (
             select max(first.version) from attempt first
             where first.item_id = item.id and first.parent_job_id = item.brief_job_id
        )) as tries

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from orchestrator.records.states import AFTER_TURN
+from orchestrator.records.gates import AFTER_TURN
 
 
 def release(connection: Connection, campaign: int) -> None:

@@ -6,20 +6,18 @@ rest is checked too and every mistake comes up once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from orchestrator.planning.document import Document, Place, read_document
-from orchestrator.planning.findings import Findings, nearest, shown, suggest
+from orchestrator.planning.findings import Findings, nearest, suggest
+from orchestrator.planning.mistakes import KEY, find_mistakes, repair, without_mark
 
 MAX_SEED = 2**63 - 1
-STAND_IN = "x"
-KEY = "[key]"
 
 Value = str | int | float | bool
 Cell = str | int | float | bool | None
@@ -187,12 +185,12 @@ def read_campaign_file(path: Path, findings: Findings) -> Told:
     try:
         return Told(document, CampaignFile.model_validate(value), names)
     except ValidationError as error:
-        mistakes = _mistakes(value, error)
+        mistakes = find_mistakes(value, error)
     for place, what in mistakes.items():
-        findings.add(document.where(*_without_mark(place)), what, _mend(place))
+        findings.add(document.where(*without_mark(place)), what, _mend(place))
     for place in sorted(mistakes, key=len, reverse=True):
-        value = _repair(value, place)
-    broken = frozenset(map(_without_mark, mistakes))
+        value = repair(value, place)
+    broken = frozenset(map(without_mark, mistakes))
     return Told(document, CampaignFile.model_validate(value), names, broken)
 
 
@@ -223,71 +221,6 @@ def _known(
     return kept, document
 
 
-def _mistakes(value: Any, error: ValidationError) -> dict[Place, str]:
-    """What pydantic found, one mistake a place: of the branches of a choice, the one that got furthest."""
-    found: dict[Place, list[str]] = {}
-    for one in error.errors(include_url=False):
-        place = _place(value, one["loc"])
-        if one["type"] == "missing":
-            place, told = (*place, one["loc"][-1]), "is missing"
-        else:
-            told = _in_words(one)
-        if told not in found.setdefault(place, []):
-            found[place].append(told)
-    deepest = [place for place in found if not any(one != place and one[: len(place)] == place for one in found)]
-    return {place: _joined(found[place]) for place in deepest}
-
-
-def _place(value: Any, loc: Iterable[str | int]) -> Place:
-    """The part of pydantic's location that is in the file: names of branches are not, `KEY` marks a bad name."""
-    place: list[str | int] = []
-    for part in loc:
-        if part == KEY:
-            place.append(part)
-            break
-        inside = isinstance(value, Mapping) and part in value
-        if inside or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
-            value = value[part]
-            place.append(part)
-    return tuple(place)
-
-
-def _in_words(one: ErrorDetails) -> str:
-    if one["type"] in _NO:
-        return f"{shown(one['input'])} is not {_NO[one['type']]}"
-    limits = one.get("ctx", {})
-    if one["type"] in _BEYOND:
-        word, limit = _BEYOND[one["type"]]
-        return f"{shown(one['input'])} is {word} {limits[limit]}"
-    if one["type"] in ("too_short", "string_too_short"):
-        return "is empty"
-    if one["type"] == "string_pattern_mismatch":
-        return f"{shown(one['input'])} can't be a name here"
-    return f"{shown(one['input'])}: {one['msg']}"
-
-
-_NO = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "keys with values",
-    "model_type": "keys with values",
-}
-_BEYOND = {"greater_than_equal": ("less than", "ge"), "less_than_equal": ("more than", "le")}
-
-
-def _joined(told: list[str]) -> str:
-    """The branches of a choice in one message: `5 is not a text or a list`."""
-    first, *others = told
-    return " or ".join([first, *(one.partition(" is not ")[2] or one for one in others)])
-
-
-def _without_mark(place: Place) -> Place:
-    return place[:-1] if place[-1] == KEY else place
-
-
 def _mend(place: Place) -> str:
     """The description of the key."""
     if place[0] == "references" and len(place) > 2 and place[2] != KEY:
@@ -297,29 +230,3 @@ def _mend(place: Place) -> str:
     if place[0] == "vary" and len(place) > 1:
         return "Give a list of at least one text or number"
     return str(CampaignFile.model_fields[str(place[0])].description)
-
-
-def _repair(value: dict[str, Any], place: Place) -> dict[str, Any]:
-    """The value with something harmless at the place."""
-    top, *rest = place
-    if top in ("campaign", "model", "prompt"):
-        return {**value, top: STAND_IN}
-    if top == "gates" and rest:
-        return {**value, top: {name: one for name, one in value[top].items() if name != rest[0]}}
-    if top == "references" and rest:
-        entries = dict(value[top])
-        entry = entries.pop(str(rest[0]), None)
-        if len(rest) > 1 and rest[1] != KEY and isinstance(entry, Mapping):
-            kept = {key: one for key, one in entry.items() if key != rest[1]}
-            entries[str(rest[0])] = {"kind": STAND_IN, "image": STAND_IN, **kept}
-        return {**value, top: entries}
-    if top == "vary" and rest and rest != ["zip"]:
-        lists = dict(value[top])
-        if rest[0] == "zip":
-            lists["zip"] = {**lists["zip"], rest[1]: [STAND_IN]}
-        else:
-            lists[str(rest[0])] = [STAND_IN]
-        return {**value, top: lists}
-    if top == "vary" and rest:
-        return {**value, top: {name: one for name, one in value[top].items() if name != "zip"}}
-    return {key: one for key, one in value.items() if key != top}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from core.asking import choose_method
 from core.errors import DreamlineError, PluginError, Problem
 from core.registry import Offer
 from core.requests import Method
@@ -64,7 +65,7 @@ def settle(offer: Offer, methods: Sequence[Method], given: Mapping[str, Any], te
         value, problems = condition.read_options({**asked, **meant}, "")
     found = [Problem(_name(one), one.what, one.mend) for one in problems]
     default = getattr(value, METHOD, None) if has_method else None
-    method = _choose(given.get(METHOD, default), methods)
+    method = choose_method(methods, given.get(METHOD, default))
     if method is None:
         found.append(_no_method(condition.name, given.get(METHOD, default), methods))
     if found or method is None:
@@ -74,13 +75,6 @@ def settle(offer: Offer, methods: Sequence[Method], given: Mapping[str, Any], te
 
 def _name(problem: Problem) -> str:
     return problem.where.removeprefix(".")
-
-
-def _choose(asked: Any, methods: Sequence[Method]) -> Method | None:
-    """The method of that name; the first where nobody chooses."""
-    if asked in (None, "", "auto"):
-        return next(iter(methods), None)
-    return next((method for method in methods if method.name == asked), None)
 
 
 def _no_method(kind: str, asked: Any, methods: Sequence[Method]) -> Problem:

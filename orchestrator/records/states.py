@@ -41,13 +41,6 @@ class Gate(StrEnum):
     HELD = "held"
 
 
-AFTER_TURN = """
-case when exists (select 1 from asset held where held.job_id = {job} and held.facts ? 'held_back') then 'ready'
-     when item.gate = 'none' then 'none'
-     when exists (select 1 from asset judged where judged.job_id = {job}) then 'ready' else 'due' end
-"""
-"""How an item stands against the gates whose image becomes that of another job (SQL)."""
-
 WORK_MOVES: Mapping[Work, frozenset[Work]] = {
     # claimed; cancelled; given up because a reference that it needs is dead
     Work.QUEUED: frozenset({Work.LEASED, Work.CANCELLED, Work.DEAD}),

@@ -18,7 +18,7 @@ from core.registry import Registry
 from core.requests import Reference, Request
 from orchestrator import wanted
 from orchestrator.planning.keys import ModelPin, batch_key, canonical, job_key, preparation_key
-from orchestrator.records.states import AFTER_TURN
+from orchestrator.records.gates import AFTER_TURN, ASKED_BY_GATE
 from orchestrator.reviewing import reasons
 
 
@@ -179,13 +179,13 @@ def _note(connection: Connection, campaign: int, job: int, kind: str, facts: dic
     )
 
 
-_ITEM = """
+_ITEM = f"""
 select item.version, item.job_id, job.request, job.pinned, campaign.state as campaign_state,
        (select count(*) from attempt where item_id = item.id) as attempts,
-       (select count(*) from attempt where item_id = item.id and actor not like 'gate: %') as asked
+       (select count(*) from attempt where item_id = item.id and actor not like '{ASKED_BY_GATE}%') as asked
 from item join job on job.id = item.job_id join campaign on campaign.id = item.campaign_id
 where item.id = :item
-"""
+"""  # noqa: S608 - a constant of ours
 
 _TRIED = """
 select job.key from job where job.id in (

@@ -26,8 +26,8 @@ from core.recipes import encode_image
 from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request, Score
 from core.scoring.hashes import look
 from core.settings import Settings
-from orchestrator.gating import HELD_BACK
 from orchestrator.previews import Previews
+from orchestrator.records.gates import HELD_BACK
 from orchestrator.records.plain_json import plain
 from orchestrator.records.storage import Storage, open_storage
 from orchestrator.working.messages import Batch, Doing, Drop, Failed, Finished, Made, Ready

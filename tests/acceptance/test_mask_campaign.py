@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -18,6 +14,9 @@ from PIL import Image, ImageDraw
 from core.settings import Settings
 from orchestrator.records import embedded
 from orchestrator.records.storage import open_storage
+
+if TYPE_CHECKING:
+    from conftest import Command
 
 CAMPAIGN = """
 campaign: masked
@@ -33,7 +32,7 @@ formats: [square]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
+def place(tmp_path: Path) -> Path:
     noise = Image.effect_noise((300, 240), 90).convert("RGB")
     ImageDraw.Draw(noise).ellipse((90, 60, 210, 180), fill="#c2185b")
     noise.save(tmp_path / "busy.png")
@@ -42,8 +41,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
     ImageDraw.Draw(plain).ellipse((90, 60, 210, 180), fill="#1b5e20")
     plain.save(tmp_path / "plain.png")
     (tmp_path / "campaign.yaml").write_text(CAMPAIGN)
-    yield tmp_path
-    embedded.stop(tmp_path / "home")
+    return tmp_path
 
 
 def draw_mask(path: Path, box: tuple[int, int, int, int], size: tuple[int, int] = (300, 240)) -> None:
@@ -52,27 +50,12 @@ def draw_mask(path: Path, box: tuple[int, int, int, int], size: tuple[int, int] 
     mask.save(path)
 
 
-def dreamline(place: Path, *words: str, expect: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", *words],
-        cwd=place,
-        env={**os.environ, "DREAMLINE_HOME": str(place / "home"), "DREAMLINE_POLL_SECONDS": "0.3"},
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == expect, done.stdout + done.stderr[-3000:]
-    return done.stdout + done.stderr
+def run(command: Command) -> dict[str, Any]:
+    return dict(json.loads(command("run", "campaign.yaml", "--json").stdout))
 
 
-def run(place: Path) -> dict[str, Any]:
-    told = dreamline(place, "run", "campaign.yaml", "--json")
-    return dict(json.loads(told[told.index("{") : told.rindex("}") + 1]))
-
-
-def test_a_column_of_masks_cuts_out_what_no_method_could(place: Path) -> None:
-    report = run(place)
+def test_a_column_of_masks_cuts_out_what_no_method_could(command: Command, place: Path) -> None:
+    report = run(command)
     assert (report["made"], report["failed"]) == (2, 0)
     with psycopg.connect(embedded.ensure_running(place / "home")) as connection:
         rows = connection.execute(
@@ -87,23 +70,23 @@ def test_a_column_of_masks_cuts_out_what_no_method_could(place: Path) -> None:
     assert red > 150 > green
     assert made.getpixel((2, 2)) == (255, 255, 255)
 
-    again = run(place)
+    again = run(command)
     assert (again["made"], again["reused"]) == (0, 2)
     draw_mask(place / "mask.png", (100, 70, 200, 170))
-    assert run(place)["made"] == 1, "another mask is another image of that row alone"
+    assert run(command)["made"] == 1, "another mask is another image of that row alone"
 
 
-def test_masks_that_can_not_serve_are_told_by_row_and_column(place: Path) -> None:
+def test_masks_that_can_not_serve_are_told_by_row_and_column(command: Command, place: Path) -> None:
     (place / "mask.png").unlink()
-    told = dreamline(place, "plan", "campaign.yaml", expect=2)
+    told = command("plan", "campaign.yaml", expect=2).stderr
     assert "row 1" in told
     assert "column mask" in told
     assert "there is no file" in told
     draw_mask(place / "mask.png", (10, 10, 40, 40), (64, 300))
-    told = dreamline(place, "run", "campaign.yaml", expect=3)
+    told = command("run", "campaign.yaml", expect=3).stdout
     assert "1 made, 0 reused, 1 failed" in told
-    told = dreamline(place, "campaign", "show", "masked")
+    told = command("campaign", "show", "masked").stdout
     assert "64 x 300" in " ".join(told.split())
     (place / "campaign.yaml").write_text(CAMPAIGN.replace("kind: subject", "kind: style"))
-    told = dreamline(place, "plan", "campaign.yaml", expect=2)
+    told = command("plan", "campaign.yaml", expect=2).stderr
     assert "line 8, key references.mug.mask: kind style takes no mask" in told

@@ -90,6 +90,14 @@ def make(database: Database, item: int, sharpness: float) -> None:
         gating.mark_made(connection, job)
 
 
+def miss_twice_more(database: Database, registry: Registry, drop: Seeded) -> int:
+    """The first item misses its gate, and so do both further images that are asked for; returns its id."""
+    for _ in range(2):
+        gating.judge(database, registry)
+        make(database, drop.items[0], 0.01)
+    return drop.items[0]
+
+
 def test_without_gates_nothing_is_judged(database: Database, registry: Registry, drop: Seeded) -> None:
     guard(database, drop)
     assert not gating.judge(database, registry)
@@ -332,10 +340,7 @@ def test_an_image_of_another_brief_has_tries_of_its_own(
     database: Database, registry: Registry, drop: Seeded
 ) -> None:
     guard(database, drop, sharpness=">0.05 else retry")
-    item = drop.items[0]
-    for _ in range(2):
-        gating.judge(database, registry)
-        make(database, item, 0.01)
+    item = miss_twice_more(database, registry, drop)
     assert gating.judge(database, registry).held == 1
     with database.begin() as connection:
         connection.execute(
@@ -353,10 +358,7 @@ def test_gates_leave_a_reviewers_attempts_to_the_reviewer(
     database: Database, registry: Registry, drop: Seeded
 ) -> None:
     guard(database, drop, sharpness=">0.05 else retry")
-    item = drop.items[0]
-    for _ in range(2):
-        gating.judge(database, registry)
-        make(database, item, 0.01)
+    item = miss_twice_more(database, registry, drop)
     for attempt in range(3):
         with database.begin() as connection:
             made = attempts.ask(connection, registry, drop.campaign, item, uuid.uuid4(), (), "ana")
