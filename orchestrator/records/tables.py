@@ -108,7 +108,9 @@ class Campaign(Table):
     """One brief with its state. `plan` counts how often it was planned; the text is the file as read.
 
     With `two_step` a reviewer's approval is a proposal that an approver, another person, has to confirm.
-    `gates` are thresholds on scores, as the brief says them.
+    `gates` are thresholds on scores, as the brief says them. While `pilot` is not 0 only the items of the pilot
+    are made. `stop` are the rules that pause it, as the brief says them, counted from `stop_from` on (null: from
+    the beginning), with the `price` of an hour (`{"hour": 2.5, "currency": "EUR"}`) as it was when it was planned.
     """
 
     __tablename__ = "campaign"
@@ -116,6 +118,7 @@ class Campaign(Table):
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    owner: Mapped[str] = mapped_column(server_default="")
     state: Mapped[str] = mapped_column(server_default="draft")
     reason: Mapped[str] = mapped_column(server_default="")
     model: Mapped[str]
@@ -125,6 +128,10 @@ class Campaign(Table):
     plan: Mapped[int] = mapped_column(Integer, server_default="0")
     priority: Mapped[int] = mapped_column(Integer, server_default="0")
     two_step: Mapped[bool] = mapped_column(server_default="false")
+    pilot: Mapped[int] = mapped_column(Integer, server_default="0")
+    stop: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    stop_from: Mapped[datetime.datetime | None]
+    price: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     created_at: Mapped[datetime.datetime] = _now()
     changed_at: Mapped[datetime.datetime] = _now()
 
@@ -144,8 +151,9 @@ class Item(Table):
     """One cell of a campaign.
 
     `version` grows when its image changes, so that what was decided about the old image says nothing about
-    the new one. An `obsolete` item is no longer asked for by the brief. `gate` says how the scores of its image
-    stand against the campaign's gates, and `gate_reasons` which ones it missed.
+    the new one; `brief_version` is the one with which the brief last changed it. An `obsolete` item is no longer
+    asked for by the brief. `pilot` items are the sample that is made first. `gate` says how the scores of its
+    image stand against the campaign's gates, and `gate_reasons` which ones it missed.
     """
 
     __tablename__ = "item"
@@ -166,8 +174,10 @@ class Item(Table):
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
     brief_job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
     version: Mapped[int] = mapped_column(Integer, server_default="1")
+    brief_version: Mapped[int] = mapped_column(Integer, server_default="1")
     verdict: Mapped[str] = mapped_column(server_default="open")
     decision_id: Mapped[uuid.UUID | None]
+    pilot: Mapped[bool] = mapped_column(server_default=text("false"))
     obsolete: Mapped[bool] = mapped_column(server_default=text("false"))
     plan: Mapped[int] = mapped_column(Integer, server_default="1")
     gate: Mapped[str] = mapped_column(server_default="none")
