@@ -16,6 +16,7 @@ def upgrade() -> None:
     # Constant defaults: no table is rewritten or scanned, and locks last for an instant.
     jsonb = postgresql.JSONB(astext_type=sa.Text())
     op.add_column("campaign", sa.Column("owner", sa.Text(), server_default="", nullable=False))
+    op.add_column("campaign", sa.Column("paused_by", sa.Text(), server_default="", nullable=False))
     op.add_column("campaign", sa.Column("pilot", sa.Integer(), server_default="0", nullable=False))
     op.add_column("campaign", sa.Column("stop", jsonb, server_default=sa.text("'{}'::jsonb"), nullable=False))
     op.add_column("campaign", sa.Column("stop_from", sa.DateTime(timezone=True), nullable=True))
@@ -31,4 +32,5 @@ def downgrade() -> None:
     op.drop_column("campaign", "stop_from")
     op.drop_column("campaign", "stop")
     op.drop_column("campaign", "pilot")
+    op.drop_column("campaign", "paused_by")
     op.drop_column("campaign", "owner")

@@ -107,6 +107,7 @@ def _claim_indexes(table: str, ready: str) -> tuple[Index | CheckConstraint, ...
 class Campaign(Table):
     """One brief with its state. `plan` counts how often it was planned; the text is the file as read.
 
+    `paused_by` says what paused it: `person`, `pilot` (its pilot is made) or `rule`; `reason` says so in words.
     With `two_step` a reviewer's approval is a proposal that an approver, another person, has to confirm.
     `gates` are thresholds on scores, as the brief says them. While `pilot` is not 0 only the items of the pilot
     are made. `stop` are the rules that pause it, as the brief says them, counted from `stop_from` on (null: from
@@ -121,6 +122,7 @@ class Campaign(Table):
     owner: Mapped[str] = mapped_column(server_default="")
     state: Mapped[str] = mapped_column(server_default="draft")
     reason: Mapped[str] = mapped_column(server_default="")
+    paused_by: Mapped[str] = mapped_column(server_default="")
     model: Mapped[str]
     source: Mapped[str]
     gates: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
