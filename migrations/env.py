@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `orchestrator.records.database` hands over."""
+"""Runs migrations on the connection that `orchestrator.records.upgrading` hands over, each in a transaction."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from orchestrator.records.tables import Table
 connection = context.config.attributes["connection"]
 # Tables of both modules: importing the second adds its own to the metadata that they share.
 assert review_tables.Member.metadata is Table.metadata
-context.configure(connection=connection, target_metadata=Table.metadata)
+context.configure(connection=connection, target_metadata=Table.metadata, transaction_per_migration=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
+
+from migrations import steps
 
 revision = "0002"
 down_revision = "0001"
@@ -13,16 +13,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    jsonb = postgresql.JSONB(astext_type=sa.Text())
-    op.add_column("score", sa.Column("crop", jsonb, nullable=True))
-    op.add_column("campaign", sa.Column("gates", jsonb, server_default=sa.text("'{}'::jsonb"), nullable=False))
-    op.add_column("item", sa.Column("gate", sa.Text(), server_default="none", nullable=False))
-    op.add_column("item", sa.Column("gate_reasons", jsonb, server_default=sa.text("'[]'::jsonb"), nullable=False))
-    # Nobody writes items while their table is read twice, some seconds for millions of them.
-    op.create_check_constraint(
-        op.f("ck_item_gate"), "item", "gate in ('none', 'due', 'ready', 'passed', 'last', 'held')"
-    )
-    op.create_index("ix_item_gate_ready", "item", ["id"], unique=False, postgresql_where=sa.text("gate = 'ready'"))
+    steps.add_column("score", "crop", "jsonb")
+    steps.add_column("campaign", "gates", "jsonb not null default '{}'::jsonb")
+    steps.add_column("item", "gate", "text not null default 'none'")
+    steps.add_column("item", "gate_reasons", "jsonb not null default '[]'::jsonb")
+    steps.add_check("item", "ck_item_gate", "gate in ('none', 'due', 'ready', 'passed', 'last', 'held')")
+    steps.add_index("item", "ix_item_gate_ready", "id", where="gate = 'ready'")
 
 
 def downgrade() -> None:

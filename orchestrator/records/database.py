@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -67,9 +66,14 @@ class Database:
         Raises:
             DatabaseAway: the caller reads by key before anything else.
         """
+        with self._failing(), self.engine().begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Says of what breaks inside that it was the database."""
         try:
-            with self.engine().begin() as connection:
-                yield connection
+            yield
         except (OperationalError, InterfaceError) as error:
             self._reached = False
             raise DatabaseAway(f"the database failed: {_first_line(error)}") from error
@@ -105,19 +109,31 @@ class Database:
             self._engine = None
 
     def upgrade(self) -> None:
-        """Brings the tables to this version of dreamline; several processes may try at once."""
+        """Brings the tables to this version of dreamline, beside others' work; several may try at once.
+
+        Raises:
+            DreamlineError: the tables are newer than this dreamline.
+            DatabaseAway: Postgres can't be reached.
+        """
+        from orchestrator.records.upgrading import refuse_newer, upgrade
+
         with self.begin() as connection:
-            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
-            if version(connection) != newest():
-                command.upgrade(alembic_config(connection), "head")
+            found = version(connection)
+        refuse_newer(found)
+        if found != newest():
+            with self._failing():
+                upgrade(self.engine())
 
     def require_newest(self) -> None:
         """Refuses to go on with tables of another version.
 
         Raises:
-            DreamlineError: saying which versions met and which command mends it.
+            DreamlineError: saying which versions met and what mends it.
         """
+        from orchestrator.records.upgrading import refuse_newer
+
         found = self.patiently(version)
+        refuse_newer(found)
         if found != newest():
             raise DreamlineError(
                 f"the database has tables of version {found or 'none'}, this dreamline wants {newest()}: "

@@ -71,8 +71,9 @@ class Leased:
     """Columns of whatever workers claim: who has it, until when, and under which fence.
 
     `fence` grows by one at each claim; whoever writes a result must bring the fence of its own claim.
-    `alone` work is claimed by itself: it was in a batch that died, and may be what killed it.
-    `held` work is wanted by no running campaign.
+    `alone` work is claimed by itself, and work of one `company` together and with nothing else: it was in a batch
+    that died, and something of it may be what killed the batch. `held` work is wanted by no running campaign.
+    `owner` is whose share of the workers it takes, `turn` its place among all that this owner waits for.
     """
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -83,6 +84,9 @@ class Leased:
     priority: Mapped[int] = mapped_column(Integer, server_default="0")
     held: Mapped[bool] = mapped_column(server_default=text("true"))
     alone: Mapped[bool] = mapped_column(server_default=text("false"))
+    company: Mapped[int | None]
+    owner: Mapped[str] = mapped_column(server_default="")
+    turn: Mapped[int] = mapped_column(server_default="0")
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     fence: Mapped[int] = mapped_column(server_default="0")
     worker: Mapped[uuid.UUID | None]
@@ -94,10 +98,11 @@ class Leased:
 
 
 def _claim_indexes(table: str, ready: str) -> tuple[Index | CheckConstraint, ...]:
-    order = text("priority DESC"), "attempts", "id"
+    order = "owner", text("priority DESC"), "attempts", "turn", "id"
     return (
-        Index(f"ix_{table}_ready", "pin", *order, postgresql_where=text(ready)),
-        Index(f"ix_{table}_ready_batch", "batch", *order, postgresql_where=text(ready)),
+        Index(f"ix_{table}_claim", "pin", *order, postgresql_where=text(ready)),
+        Index(f"ix_{table}_claim_batch", "batch", *order, postgresql_where=text(ready)),
+        Index(f"ix_{table}_company", "company", postgresql_where=text("company IS NOT NULL")),
         Index(f"ix_{table}_lease", "lease_until", postgresql_where=text("state = 'leased'")),
         Index(f"ix_{table}_retry", "not_before", postgresql_where=text("state = 'failed'")),
         _one_of("state", states.Work),
@@ -230,6 +235,24 @@ class Job(Leased, Table):
     waiting: Mapped[int] = mapped_column(SmallInteger, server_default="0")
 
 
+class Share(Table):
+    """What an owner has had of the workers that can do a pin, in pieces of work.
+
+    Start-time fair queueing: who is claimed for next starts at the larger of what it has been `served` and the
+    latest `start` of anybody at this pin, so that nobody saves up a share while asking for nothing. `turn` is the
+    latest turn that was claimed: new work of this owner takes its turns from there.
+    """
+
+    __tablename__ = "share"
+
+    pin: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    served: Mapped[int] = mapped_column(server_default="0")
+    start: Mapped[int] = mapped_column(server_default="0")
+    turn: Mapped[int] = mapped_column(server_default="0")
+    at: Mapped[datetime.datetime] = _now()
+
+
 class JobReference(Table):
     """Which preparation is a job's k-th reference (k from 1, as in `[ref#k]`)."""
 
@@ -329,7 +352,10 @@ class Event(Table):
 
 
 class Worker(Table):
-    """One life of a worker process. A restart is another row, whatever its host and process id."""
+    """One life of a worker process. A restart is another row, whatever its host and process id.
+
+    `busy` are the seconds that its generator was at work, `idle` those that it waited between two batches.
+    """
 
     __tablename__ = "worker"
 
@@ -341,6 +367,8 @@ class Worker(Table):
     started_at: Mapped[datetime.datetime] = _now()
     seen_at: Mapped[datetime.datetime] = _now()
     stopped_at: Mapped[datetime.datetime | None]
+    busy: Mapped[float] = mapped_column(server_default="0")
+    idle: Mapped[float] = mapped_column(server_default="0")
 
 
 class ModelFile(Table):
