@@ -97,7 +97,7 @@ def _alone(connection: Connection, until: float) -> Iterator[None]:
         connection.rollback()
         if time.monotonic() > until:
             raise Infrastructure(
-                "another process has been upgrading the tables for long: try again when it is done"
+                "another process is upgrading the tables: try again when it is done"
             )
         time.sleep(0.1)
     connection.commit()
