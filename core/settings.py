@@ -52,6 +52,7 @@ class Settings:
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")
     trace_hooks: bool = _setting(False, "1: every hook call is logged with its results")
     log: str = _setting("WARNING", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = _setting("text", "text for people, json for one object a line")
     lease_seconds: float = _setting(20.0, "how long claimed work stays a worker's without a sign of life", least=1)
     poll_seconds: float = _setting(5.0, "how often an idle worker looks for work by itself", least=0.05)
     batch_size: int = _setting(8, "most images that are made together", least=1)
@@ -66,6 +67,10 @@ class Settings:
         "most memory of a working process before it is ended; "
         "0: half of the machine's for references, nine tenths for images",
     )
+    gpu_hour_cost: float = _setting(
+        0.0, "price of an hour of one worker that makes images, for plans and budgets; 0: not known"
+    )
+    currency: str = _setting("EUR", "what it is paid in: three letters")
     fake_seconds: float = _setting(0.0, "time that the fake generator takes an image, to stand for a slow one")
 
     @classmethod

@@ -71,17 +71,10 @@ def cli(ctx: click.Context) -> None:
     Start with `dreamline demo`. A campaign file is checked with `dreamline plan FILE` and made with
     `dreamline run FILE`; both can be called again at any time and make nothing twice.
     """
-    import logging
+    from orchestrator import logs
 
     settings = Settings.from_env()
-    level = logging.getLevelNamesMapping().get(settings.log.upper())
-    if level is None:
-        raise BadInput.at(
-            "environment variable DREAMLINE_LOG",
-            f"{settings.log!r} is no level",
-            "Say DEBUG, INFO, WARNING or ERROR",
-        )
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logs.set_up(settings)
     ctx.obj = settings
 
 

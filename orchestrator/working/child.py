@@ -26,6 +26,7 @@ from core.recipes import encode_image
 from core.requests import DREAMO_ROLE, Image, Preparation, Reference, Request, Score
 from core.scoring.hashes import look
 from core.settings import Settings
+from orchestrator import logs
 from orchestrator.previews import Previews
 from orchestrator.records.gates import HELD_BACK
 from orchestrator.records.plain_json import plain
@@ -59,10 +60,11 @@ class Child:
                 return
             if isinstance(message, Batch):
                 self._dropped, self._unasked = set(), message.unasked
-                if message.table == "preparation":
-                    self._prepare(message.payloads)
-                else:
-                    self._make(message.payloads)
+                with logs.about(**message.about):
+                    if message.table == "preparation":
+                        self._prepare(message.payloads)
+                    else:
+                        self._make(message.payloads)
                 self._wire.send(Finished())
 
     def _prepare(self, payloads: Sequence[Mapping[str, Any]]) -> None:
@@ -72,7 +74,8 @@ class Child:
             if payload["id"] in self._dropped:
                 continue
             try:
-                result = self._prepare_one(payload["id"], payload["spec"])
+                with logs.about(preparation=payload["id"]):
+                    result = self._prepare_one(payload["id"], payload["spec"])
             except Exception as error:
                 log.debug("preparation %s failed", payload["id"], exc_info=True)
                 self._wire.send(Failed(payload["id"], describe(error)))
@@ -115,7 +118,8 @@ class Child:
             for image, references, seconds in self._images(payloads):
                 payload = waiting.pop(0)
                 if payload["id"] not in self._dropped:
-                    self._wire.send(self._keep(payload, image, references, seconds))
+                    with logs.about(job=payload["id"]):
+                        self._wire.send(self._keep(payload, image, references, seconds))
                 self._wire.send(self._making(waiting, image.request.model))
             if waiting:
                 raise PluginError("generation", f"{len(waiting)} of {len(payloads)} images were not made")
@@ -268,7 +272,7 @@ def main(arguments: Sequence[str]) -> None:
     os.dup2(2, 1)
     threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     settings = Settings.from_env()
-    logging.basicConfig(level=settings.log.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up(settings)
     Child(wire, settings).serve()
 
 

@@ -21,7 +21,8 @@ from core.errors import Infrastructure
 from core.hookspecs import Event
 from core.registry import Registry
 from core.settings import Settings
-from orchestrator import gating
+from orchestrator import gating, logs
+from orchestrator.askers import read_askers
 from orchestrator.records.database import Database
 from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
@@ -58,6 +59,7 @@ class Looker:
 
     def look(self) -> None:
         """Works until nothing is left, unless another thread already does."""
+        logs.know(worker=str(self._id), queue=self.desk.queue)
         self._again.set()
         while self._again.is_set() and self._one.acquire(blocking=False):
             try:
@@ -104,13 +106,15 @@ class Looker:
             with self._database.begin() as connection:
                 rescue(connection, self._settings.max_attempts)
                 claims = self._claim(connection, pins)
+                askers = read_askers(connection, self.desk.table, [one.id for one in claims]) if claims else {}
             if not claims:
                 self._tell_ends()
                 return
-            log.info("%s: %d claimed", self.desk.table, len(claims))
-            began = time.monotonic()
-            self._supervisor.work(claims, self._hurry.is_set)
-            log.info("%s: %d answered in %.2f s", self.desk.table, len(claims), time.monotonic() - began)
+            with logs.about(**logs.on(self.desk.table, [one.id for one in claims], askers)):
+                log.info("%s: %d claimed", self.desk.table, len(claims))
+                began = time.monotonic()
+                self._supervisor.work(claims, self._hurry.is_set)
+                log.info("%s: %d answered in %.2f s", self.desk.table, len(claims), time.monotonic() - began)
             gating.judge(self._database, self._registry)
             if self.desk.wakes is not None:
                 self._wake(self.desk.wakes)

@@ -13,12 +13,14 @@ from orchestrator.working.claims import Table
 class Batch:
     """To the child: do these. Each payload has an `id` and what `load` of its desk put beside it.
 
-    `unasked` are plugins whose scores are left out, each with the reason.
+    `unasked` are plugins whose scores are left out, each with the reason; `about` is what lines that the child
+    logs bear.
     """
 
     table: Table
     payloads: tuple[Mapping[str, Any], ...]
     unasked: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

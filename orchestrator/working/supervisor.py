@@ -22,6 +22,7 @@ from typing import Any
 
 from core.errors import Infrastructure
 from core.settings import Settings
+from orchestrator import logs
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.working import retries
@@ -67,7 +68,7 @@ class Supervisor:
         still_ours = tuple(payload for payload in payloads if payload["id"] in open_claims)
         try:
             self._begin(Doing("it read its work"))
-            wire.send(Batch(self._desk.table, still_ours, self._unasked()))
+            wire.send(Batch(self._desk.table, still_ours, self._unasked(), logs.known()))
             self._watch(wire, open_claims, hurry)
         except (EOFError, OSError):
             self._after_crash(open_claims)
@@ -147,16 +148,21 @@ class Supervisor:
         if isinstance(message, Failed):
             self._fail(claim, dict(message.error), shared=message.shared)
             return
+        which = {"about": {self._desk.table: claim.id}}
         try:
             kept = self._database.patiently(
                 lambda connection: self._desk.keep(connection, self._store, claim, message, self._worker)
             )
         except Exception as error:
-            log.warning("%s %s: its result could not be recorded", self._desk.table, claim.id, exc_info=True)
+            log.warning(
+                "%s %s: its result could not be recorded", self._desk.table, claim.id, exc_info=True, extra=which
+            )
             self._fail(claim, retries.describe(error))
             return
         if not kept:
-            log.warning("%s %s: its lease was lost, the result is thrown away", self._desk.table, claim.id)
+            log.warning(
+                "%s %s: its lease was lost, the result is thrown away", self._desk.table, claim.id, extra=which
+            )
 
     @property
     def _renewal(self) -> float:
