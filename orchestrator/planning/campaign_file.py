@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.planning.document import Document, Place, read_document
 from orchestrator.planning.findings import Findings, nearest, suggest
 from orchestrator.planning.mistakes import KEY, find_mistakes, repair, without_mark
+from orchestrator.planning.stops import GRAMMAR
 
 MAX_SEED = 2**63 - 1
 
@@ -70,6 +71,37 @@ class Vary(BaseModel):
     def lists(self) -> Mapping[str, list[Value]]:
         """The names that are combined freely, in the file's order."""
         return self.__pydantic_extra__
+
+
+class StopEntry(BaseModel):
+    """Rules that pause a campaign and say why."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    budget: str | int | float | None = Field(
+        default=None,
+        description="Most that may be spent on making images: money (`40 EUR`; an hour costs "
+        "DREAMLINE_GPU_HOUR_COST) or time (`2 h`, `90 min`).",
+        examples=["40 EUR", "2 h"],
+    )
+    images: int | None = Field(default=None, ge=1, description="Most images that may be made.", examples=[500])
+    failed: str | int | None = Field(
+        default=None,
+        description="Images that could not be made: a share (`20%`, once 20 have ended; `20% of the last 50`) or "
+        "a number.",
+        examples=["20%"],
+    )
+    rejected: str | int | None = Field(
+        default=None,
+        description="Images that people rejected: a share (`40%`, once 20 were decided; `40% of the last 50`) or "
+        "a number.",
+        examples=["40% of the last 50"],
+    )
+
+    @property
+    def rules(self) -> Mapping[str, str | int | float]:
+        """Those that are said, by name."""
+        return self.model_dump(exclude_none=True)
 
 
 class CampaignFile(BaseModel):
@@ -145,6 +177,17 @@ class CampaignFile(BaseModel):
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Images of a campaign with a higher number are made first."
     )
+    owner: str = Field(
+        default="",
+        max_length=100,
+        description="Whose campaign it is; owners whose campaigns run at the same time share the workers. Without "
+        "it: whoever runs it first.",
+        examples=["ana"],
+    )
+    stop: StopEntry = Field(
+        default=StopEntry(),
+        description="Rules that pause the campaign and say why: budget, images, failed, rejected.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +247,8 @@ def _name_keys(document: Document, findings: Findings) -> tuple[dict[str, Any], 
             if isinstance(entry, Mapping):
                 known[name], document = _known(entry, ("references", name), ReferenceEntry, document, findings)
         value["references"] = known
+    if isinstance(value.get("stop"), Mapping):
+        value["stop"], document = _known(value["stop"], ("stop",), StopEntry, document, findings)
     return value, document
 
 
@@ -229,4 +274,6 @@ def _mend(place: Place) -> str:
         return "Give a name of letters, digits, - and _ with kind: and image: below it"
     if place[0] == "vary" and len(place) > 1:
         return "Give a list of at least one text or number"
+    if place[0] == "stop" and len(place) > 1:
+        return GRAMMAR[str(place[1])]
     return str(CampaignFile.model_fields[str(place[0])].description)

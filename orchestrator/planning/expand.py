@@ -26,6 +26,8 @@ from orchestrator.planning.pictures import LEADS_OUT, leads_out
 from orchestrator.planning.references import References, check_combination, read_slots
 from orchestrator.planning.rows import Row, Table, read_rows
 from orchestrator.planning.scope import Scope
+from orchestrator.planning.stops import GRAMMAR as GRAMMAR_OF_STOPS
+from orchestrator.planning.stops import read_rule
 from orchestrator.planning.variants import Variant, read_variants, variant_names
 
 MAX_ITEMS = 1_000_000
@@ -59,6 +61,8 @@ class Brief:
         guidance: of every request.
         priority: of its images.
         gates: thresholds on scores, as the file says them.
+        owner: whose it is; empty where the file doesn't say.
+        stop: stop rules by name, as the file says them.
         drafts: rows x variants, in this order.
         warnings: what a person should know though nothing is wrong.
         files: distinct pictures of references by the sha256 of their bytes.
@@ -75,6 +79,8 @@ class Brief:
     guidance: float
     priority: int
     gates: Mapping[str, str]
+    owner: str
+    stop: Mapping[str, str | int | float]
     drafts: tuple[Draft, ...] = field(repr=False)
     warnings: tuple[str, ...]
     files: Mapping[str, Path] = field(repr=False)
@@ -127,6 +133,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
     seeds = _read_seeds(told, findings)
     shapes = _read_shapes(told, card, findings)
     _check_gates(told, findings)
+    _check_stops(told, settings, findings)
     scope = Scope(told.document, table, variant_names(told), findings)
     slots = read_slots(told, scope, settings, registry)
     if card is not None:
@@ -152,6 +159,8 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
         guidance=card.guidance if file.guidance is None else file.guidance,
         priority=file.priority,
         gates=file.gates,
+        owner=file.owner.strip(),
+        stop=file.stop.rules,
         drafts=drafts,
         warnings=tuple(findings.warnings),
         files=references.files,
@@ -208,6 +217,17 @@ def _check_gates(told: Told, findings: Findings) -> None:
     for score, one in told.file.gates.items():
         if told.sound("gates", score) and isinstance(wrong := read_gate(score, one), str):
             findings.add(told.document.where("gates", score), wrong, GRAMMAR)
+
+
+def _check_stops(told: Told, settings: Settings, findings: Findings) -> None:
+    for name, one in told.file.stop.rules.items():
+        where = told.document.where("stop", name)
+        rule = read_rule(name, one, settings.currency)
+        if isinstance(rule, str):
+            findings.add(where, rule, GRAMMAR_OF_STOPS[name])
+        elif rule.unit == settings.currency and not settings.gpu_hour_cost:
+            mend = "Set the variable DREAMLINE_GPU_HOUR_COST, or say a time as in 2 h"
+            findings.add(where, f"nobody knows what an hour costs, so {one} can't be watched", mend)
 
 
 def _read_shapes(told: Told, card: ModelCard | None, findings: Findings) -> tuple[Shape, ...]:

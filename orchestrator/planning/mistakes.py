@@ -90,7 +90,7 @@ def repair(value: dict[str, Any], place: Place) -> dict[str, Any]:
     top, *rest = place
     if top in ("campaign", "model", "prompt"):
         return {**value, top: STAND_IN}
-    if top == "gates" and rest:
+    if top in ("gates", "stop") and rest:
         return {**value, top: {name: one for name, one in value[top].items() if name != rest[0]}}
     if top == "references" and rest:
         entries = dict(value[top])
