@@ -1,4 +1,4 @@
-"""Working: who may do what, until when. Claim, renew, finish, fail, give back.
+"""Working: who may do what, until when. Claim, renew, review, finish, fail, give back.
 
 The rules of `docs/reliability.md`: a claim is a row lock, a lease by the database's clock and a fence that
 grows; whoever writes brings the fence of its claim, and a write that changes no row is thrown away.
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from orchestrator.records.plain_json import to_json
+from orchestrator.working.dependents import end_dependents
 
 Table = Literal["job", "preparation"]
 
@@ -27,47 +28,136 @@ READY: Mapping[Table, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One piece of work that is this worker's until its lease ends. `attempt` counts from 1."""
+    """One piece of work that is this worker's until its lease ends.
+
+    `attempt` counts from 1. `alone` work was claimed by itself on purpose; work of a `company` with it alone.
+    """
 
     id: int
     key: str
     fence: int
     attempt: int
     pin: str
+    batch: str
     alone: bool
+    company: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Liking:
+    """What a worker would rather go on with: the pin whose model it holds, then the batch that it made last.
+
+    An empty `pin` likes nothing: whoever's turn it is.
+    """
+
+    pin: str = ""
+    batch: str = ""
 
 
 def claim(
-    connection: Connection, table: Table, worker: uuid.UUID, pins: Sequence[str], limit: int, lease: float
+    connection: Connection,
+    table: Table,
+    worker: uuid.UUID,
+    pins: Sequence[str],
+    limit: int,
+    lease: float,
+    liking: Liking = Liking(),
 ) -> list[Claim]:
-    """Takes the first ready work that asks for one of `pins`, and up to `limit` of the same batch.
+    """Takes the ready work of `pins` whose turn it is, and up to `limit` of the same batch and owner.
 
-    The attempt is counted here, so that a worker that is killed has used it up.
+    Higher priority comes first. Then a liked pin, else the one that was claimed for longest ago; within a pin the
+    owner who has had least (`Share`); of its work a liked batch, as long as that is no more than `STAY` turns
+    ahead of what waits longest. The attempt is counted here, so that a worker that is killed has used it up.
     """
-    ready, order = READY[table], "priority desc, attempts, id"
     rows = connection.execute(
-        text(f"""
-        with head as materialized (
-            select first.* from unnest(cast(:pins as text[])) as wanted cross join lateral (
-                select id, batch, alone, priority, attempts from {table}
-                where {ready} and pin = wanted order by {order} limit 1 for update skip locked
-            ) first order by {order} limit 1
-        ), mates as materialized (
-            select id from {table}
-            where {ready} and not alone and batch = (select batch from head where not alone)
-                and id <> (select id from head)
-            order by {order} limit :mates for update skip locked
-        )
-        update {table} set state = 'leased', attempts = attempts + 1, fence = fence + 1, worker = :worker,
-            lease_until = clock_timestamp() + make_interval(secs => :lease), changed_at = now()
-        where id in (select id from head union all select id from mates)
-        returning id, key, fence, attempts as attempt, pin, alone
-        """),  # noqa: S608 - a table of ours
-        {"pins": list(pins), "mates": limit - 1, "worker": worker, "lease": lease},
+        text(_CLAIM.format(table=table, ready=READY[table], order=_ORDER)),
+        {
+            "pins": list(pins),
+            "mates": limit - 1,
+            "worker": worker,
+            "lease": lease,
+            "liked_pin": liking.pin,
+            "liked_batch": liking.batch,
+            "stay": STAY,
+        },
     )
     found = sorted((Claim(**row._mapping) for row in rows), key=lambda one: one.id)
     _note(connection, table, "claimed", found, {"worker": str(worker)})
     return found
+
+
+STAY = 32
+"""Turns: how far work of a liked batch may be ahead of what its owner has waited for longest."""
+
+_ORDER = "priority desc, attempts, turn, id"
+
+# `owners` hops from owner to owner through the index, whose rows of one pin are in the order of their owners: as
+# many steps as there are owners who wait, whatever the number of rows. `heads` is what each of them waits for
+# longest, `fair` whose turn it is, `liked` what may be taken in its place, `mates` and `company` what goes along.
+# The share is written last, so that its row is locked no longer than the commit takes.
+_CLAIM = """
+with recursive owners as (
+    select wanted.pin, first.owner from unnest(cast(:pins as text[])) as wanted (pin) cross join lateral (
+        select owner from {table} where {ready} and pin = wanted.pin order by owner limit 1
+    ) first
+    union all
+    select owners.pin, next.owner from owners cross join lateral (
+        select owner from {table} where {ready} and pin = owners.pin and owner > owners.owner
+        order by owner limit 1
+    ) next
+), heads as materialized (
+    select owners.pin, owners.owner, first.id, first.batch, first.alone, first.company, first.priority,
+           first.attempts, first.turn,
+           greatest(coalesce(share.served, 0),
+                    (select max(start) from share where share.pin = owners.pin)) as start,
+           (select max(at) from share where share.pin = owners.pin) as at
+    from owners cross join lateral (
+        select id, batch, alone, company, priority, attempts, turn from {table}
+        where {ready} and pin = owners.pin and owner = owners.owner order by {order} limit 1
+        for update skip locked
+    ) first left join share on share.pin = owners.pin and share.owner = owners.owner
+), fair as materialized (
+    select * from heads order by priority desc, pin = :liked_pin desc, at nulls first, start, id limit 1
+), liked as materialized (
+    select near.* from fair cross join lateral (
+        select id, turn from {table}
+        where {ready} and batch = :liked_batch and owner = fair.owner and priority = fair.priority
+            and attempts = fair.attempts and turn <= fair.turn + :stay and not alone and company is null
+        order by turn, id limit 1 for update skip locked
+    ) near where fair.pin = :liked_pin and fair.batch <> :liked_batch
+), head as materialized (
+    select fair.pin, fair.owner, fair.start, coalesce(liked.id, fair.id) as id,
+           coalesce(liked.turn, fair.turn) as turn,
+           case when liked.id is null then fair.batch else :liked_batch end as batch,
+           liked.id is null and fair.alone as alone,
+           case when liked.id is null then fair.company end as company
+    from fair left join liked on true
+), mates as materialized (
+    select id from {table}
+    where {ready} and not alone and company is null and id <> (select id from head)
+        and batch = (select batch from head where not alone and company is null)
+        and owner = (select owner from head)
+    order by {order} limit :mates for update skip locked
+), fellows as materialized (
+    select id from {table}
+    where {ready} and id <> (select id from head) and batch = (select batch from head)
+        and company = (select company from head where not alone)
+    order by {order} limit :mates for update skip locked
+), taken as (
+    update {table} set state = 'leased', attempts = attempts + 1, fence = fence + 1, worker = :worker,
+        lease_until = clock_timestamp() + make_interval(secs => :lease), changed_at = now()
+    where id in (select id from head union all select id from mates union all select id from fellows)
+    returning id, key, fence, attempts as attempt, pin, batch, alone, company
+), shared as (
+    insert into share (pin, owner, served, start, turn, at)
+    select head.pin, head.owner, head.start + (select count(*) from taken), head.start, head.turn,
+           clock_timestamp() from head
+    on conflict (pin, owner) do update set served = greatest(share.served, excluded.start)
+            + excluded.served - excluded.start, start = excluded.start,
+        turn = greatest(share.turn, excluded.turn), at = excluded.at
+)
+select * from taken
+"""
 
 
 def renew(
@@ -85,6 +175,30 @@ def renew(
         {**_ours(claims), "worker": worker, "lease": lease},
     )
     return {row.id for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has become of claims under way, by ids: `lost` are another's or ended, `unwanted` were paused."""
+
+    lost: frozenset[int]
+    unwanted: frozenset[int]
+
+
+def review(connection: Connection, table: Table, worker: uuid.UUID, claims: Sequence[Claim]) -> Standing:
+    """Reads how claims of this worker stand; changes nothing, so that it can be asked several times a second."""
+    rows = connection.execute(
+        text(f"""
+        select {table}.id, held from {table} join {_OURS} on {table}.id = ours.id and {table}.fence = ours.fence
+        where state = 'leased' and worker = :worker
+        """),  # noqa: S608 - a table of ours
+        {**_ours(claims), "worker": worker},
+    )
+    held = {row.id: row.held for row in rows}
+    return Standing(
+        lost=frozenset(one.id for one in claims if one.id not in held),
+        unwanted=frozenset(one for one, is_held in held.items() if is_held),
+    )
 
 
 def finish(connection: Connection, table: Table, claim: Claim) -> Outcome:
@@ -131,12 +245,17 @@ def fail(
     *,
     retry_in: float | None,
     alone: bool = False,
+    company: int | None = None,
 ) -> bool:
-    """Records why work failed: to be tried again after `retry_in` seconds, or dead when that is None."""
+    """Records why work failed: to be tried again after `retry_in` seconds, or dead when that is None.
+
+    The next try is by itself with `alone`, with the others of a `company` where one is given.
+    """
     changed = connection.execute(
         text(f"""
         update {table} set state = :state, error = cast(:error as jsonb), lease_until = null, worker = null,
-            not_before = now() + make_interval(secs => :retry), alone = alone or :alone, changed_at = now()
+            not_before = now() + make_interval(secs => :retry), alone = alone or :alone, company = :company,
+            changed_at = now()
         where id = :id and fence = :fence and state = 'leased'
         """),  # noqa: S608 - a table of ours
         {
@@ -144,6 +263,7 @@ def fail(
             "error": to_json(error),
             "retry": retry_in or 0.0,
             "alone": alone,
+            "company": company,
             "id": claim.id,
             "fence": claim.fence,
         },
@@ -155,62 +275,10 @@ def fail(
     return bool(changed.rowcount)
 
 
-def let_dependents_go(connection: Connection, preparation: int) -> int:
-    """After a preparation is done: its jobs wait for one less. Returns how many became ready."""
-    _lock_dependents(connection, [preparation])
-    ready = connection.execute(
-        text("""
-        with less as (
-            update job set waiting = waiting - uses.count, changed_at = now()
-            from (select job_id, count(*) as count from job_reference
-                  where preparation_id = :preparation group by job_id) uses
-            where job.id = uses.job_id
-            returning job.waiting, job.held, job.state
-        ) select count(*) from less where waiting = 0 and not held and state = 'queued'
-        """),
-        {"preparation": preparation},
-    )
-    return int(ready.scalar_one())
-
-
-def end_dependents(connection: Connection, preparations: Sequence[int]) -> None:
-    """After preparations died: the jobs that need them are dead too, with the preparation's error."""
-    _lock_dependents(connection, preparations)
-    connection.execute(
-        text("""
-        with ended as (
-            update job set state = 'dead', error = cause.error, changed_at = now()
-            from (select distinct on (r.job_id) r.job_id, p.error from job_reference r
-                  join preparation p on p.id = r.preparation_id
-                  where p.id = any(:preparations) order by r.job_id, r.position) cause
-            where job.id = cause.job_id and job.state in ('queued', 'failed')
-            returning job.id, cause.error
-        )
-        insert into event (kind, work_id, facts)
-        select 'job.dead', id, jsonb_build_object('error', error) from ended
-        """),
-        {"preparations": list(preparations)},
-    )
-
-
 def _lock(connection: Connection, table: Table, ids: Sequence[int]) -> None:
     """Locks rows in the order of their ids, as all do who change several: no two wait for each other."""
     rows = f"select id from {table} where id = any(:ids) order by id for no key update"  # noqa: S608 - a table of ours
     connection.execute(text(f"select count(*) from ({rows}) locked"), {"ids": list(ids)})  # noqa: S608
-
-
-def _lock_dependents(connection: Connection, preparations: Sequence[int]) -> None:
-    """Locks the jobs that need these preparations; the caller holds the preparations."""
-    connection.execute(
-        text("""
-        select count(*) from (
-            select id from job where id in (
-                select job_id from job_reference where preparation_id = any(:preparations)
-            ) order by id for no key update
-        ) locked
-        """),
-        {"preparations": list(preparations)},
-    )
 
 
 _OURS = "unnest(cast(:ids as bigint[]), cast(:fences as bigint[])) as ours (id, fence)"

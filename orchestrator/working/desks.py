@@ -23,7 +23,8 @@ from orchestrator.records.database import SWEEP_LOCK
 from orchestrator.records.models import hash_files, pin_files
 from orchestrator.records.plain_json import to_json
 from orchestrator.records.storage import Storage
-from orchestrator.working.claims import Claim, Table, finish, let_dependents_go
+from orchestrator.working.claims import Claim, Table, finish
+from orchestrator.working.dependents import let_dependents_go
 from orchestrator.working.messages import Made
 
 log = logging.getLogger("dreamline.worker")

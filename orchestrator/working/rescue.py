@@ -11,7 +11,8 @@ import json
 from sqlalchemy import Connection, text
 
 from orchestrator import wanted
-from orchestrator.working.claims import Table, end_dependents
+from orchestrator.working.claims import Table
+from orchestrator.working.dependents import end_dependents
 from orchestrator.working.retries import CRASH
 
 AT_ONCE = 1000
@@ -26,16 +27,23 @@ _TABLES: tuple[Table, ...] = ("preparation", "job")
 
 
 def _lost(connection: Connection, table: Table, max_attempts: int) -> int:
+    """Frees what a lost worker held; what it held together comes back in halves, as `retries.halves` has them."""
     error = {"class": CRASH, "message": "its worker was lost (killed, cut off or stopped) before it ended"}
     rows = connection.execute(
         text(f"""
         with lost as (
-            select id, fence from {table} where state = 'leased' and lease_until < clock_timestamp()
+            select id, worker, batch, company from {table} where state = 'leased' and lease_until < clock_timestamp()
             order by lease_until limit {AT_ONCE} for update skip locked
+        ), halves as (
+            select *, ntile(2) over (partition by worker, batch, company order by id) as half from lost
+        ), companies as (
+            select id, count(*) over half as size, min(id) over half as least from halves
+            window half as (partition by worker, batch, company, half)
         ), freed as (
             update {table} set state = case when attempts >= :most then 'dead' else 'queued' end,
-                error = cast(:error as jsonb), alone = true, lease_until = null, changed_at = now()
-            from lost where {table}.id = lost.id and {table}.state = 'leased'
+                error = cast(:error as jsonb), alone = alone or size = 1,
+                company = case when size > 1 and not alone then least end, lease_until = null, changed_at = now()
+            from companies where {table}.id = companies.id and {table}.state = 'leased'
             returning {table}.id, {table}.state, {table}.fence, {table}.worker
         ), noted as (
             insert into event (kind, work_id, facts)

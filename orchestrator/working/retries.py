@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,18 @@ def describe(error: BaseException) -> dict[str, Any]:
     if told["class"] == UNKNOWN:
         told["message"] = f"{type(error).__name__}: {error}"
     return told
+
+
+def halves(ids: Sequence[int]) -> dict[int, int | None]:
+    """What becomes of a batch that failed when any of it may be the cause: for each id its company.
+
+    The first half and the second each go on together, under the least of their ids; None is by itself. Whatever
+    breaks a batch of eight is alone in its fourth try.
+    """
+    ordered = sorted(ids)
+    middle = (len(ordered) + 1) // 2
+    parts = ordered[:middle], ordered[middle:]
+    return {one: part[0] if len(part) > 1 else None for part in parts for one in part}
 
 
 def judge(kind: str, attempt: int, max_attempts: int, pause: float, *, named: bool = False) -> Verdict:

@@ -18,10 +18,18 @@ def seed_jobs(database: Database) -> Seed:
     """Writes ready jobs, each waiting for the preparations of the given ids; returns the jobs' ids."""
 
     def seed(
-        count: int, *, pin: str = "model", batch: str = "batch", priority: int = 0, needs: list[int] | None = None
+        count: int,
+        *,
+        pin: str = "model",
+        batch: str = "batch",
+        priority: int = 0,
+        needs: list[int] | None = None,
+        owner: str = "",
+        turns: list[int] | None = None,
     ) -> list[int]:
         with database.begin() as connection:
-            return [_job(connection, pin, batch, priority, needs or []) for _ in range(count)]
+            given = turns or [0] * count
+            return [_job(connection, pin, batch, priority, needs or [], owner, turn) for turn in given[:count]]
 
     return seed
 
@@ -37,13 +45,23 @@ def seed_preparations(database: Database) -> Seed:
     return seed
 
 
-def _job(connection: Connection, pin: str, batch: str, priority: int, needs: list[int]) -> int:
+def _job(
+    connection: Connection, pin: str, batch: str, priority: int, needs: list[int], owner: str, turn: int
+) -> int:
     job = connection.execute(
         text("""
-        insert into job (key, pin, batch, model, request, pinned, priority, held, waiting)
-        values (:key, :pin, :batch, 'model', '{}', '{}', :priority, false, :waiting) returning id
+        insert into job (key, pin, batch, model, request, pinned, priority, held, waiting, owner, turn)
+        values (:key, :pin, :batch, 'model', '{}', '{}', :priority, false, :waiting, :owner, :turn) returning id
         """),
-        {"key": uuid.uuid4().hex, "pin": pin, "batch": batch, "priority": priority, "waiting": len(needs)},
+        {
+            "key": uuid.uuid4().hex,
+            "pin": pin,
+            "batch": batch,
+            "priority": priority,
+            "waiting": len(needs),
+            "owner": owner,
+            "turn": turn,
+        },
     ).scalar_one()
     for position, preparation in enumerate(needs, start=1):
         connection.execute(

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from orchestrator.records.database import Database
 from orchestrator.working import claims
 from orchestrator.working.claims import Claim
+from orchestrator.working.dependents import let_dependents_go
 from orchestrator.working.rescue import rescue
 
 ME, YOU = uuid.uuid4(), uuid.uuid4()
@@ -23,7 +24,8 @@ def take(
 ) -> list[Claim]:
     with database.begin() as connection:
         table, pins = more.get("table", "job"), more.get("pins", ["model"])
-        return claims.claim(connection, table, worker, pins, limit, lease)
+        liking = more.get("liking", claims.Liking())
+        return claims.claim(connection, table, worker, pins, limit, lease, liking)
 
 
 def states(database: Database, table: str = "job") -> Counter[str]:
@@ -137,20 +139,36 @@ def test_failed_work_comes_back_when_its_time_has_come(database: Database, seed_
     assert states(database) == {"leased": 1, "failed": 1}
 
 
-def test_work_that_crashed_comes_back_alone_and_dies_after_its_last_attempt(
+def test_what_a_lost_worker_held_comes_back_in_halves_until_each_is_alone(
     database: Database, seed_jobs: Any
 ) -> None:
-    seed_jobs(3)
+    ids = seed_jobs(8)
+    sizes = []
     take(database, lease=0)
-    for attempt in (2, 3):
+    for most in (10, 10, 10):
         with database.begin() as connection:
-            assert rescue(connection, 3) == 3
-        for _ in range(3):
-            (alone,) = take(database, lease=0)
-            assert (alone.attempt, alone.alone) == (attempt, True)
+            assert rescue(connection, most) == 8
+        batches = [take(database, lease=0) for _ in range(8)]
+        assert sorted(one.id for batch in batches for one in batch) == ids
+        sizes.append([len(batch) for batch in batches if batch])
+    assert sizes == [[4, 4], [2, 2, 2, 2], [1] * 8]
+    assert {one.alone for batch in batches for one in batch} == {True}
     with database.begin() as connection:
-        assert rescue(connection, 3) == 0
-    assert states(database) == {"dead": 3}
+        assert rescue(connection, 4) == 0
+    assert states(database) == {"dead": 8}
+
+
+def test_a_company_goes_together_and_with_nothing_else(database: Database, seed_jobs: Any) -> None:
+    ids = seed_jobs(3)
+    failed = take(database)
+    error = {"class": "crash", "message": "its process ended by itself"}
+    with database.begin() as connection:
+        for one in failed[:2]:
+            claims.fail(connection, "job", one, error, retry_in=0.0, company=ids[0])
+        claims.fail(connection, "job", failed[2], error, retry_in=0.0, alone=True)
+        connection.execute(text("update job set state = 'queued'"))
+    fresh = seed_jobs(1)
+    assert [[one.id for one in take(database)] for _ in range(3)] == [fresh, ids[:2], ids[2:]]
 
 
 def test_jobs_become_ready_when_the_last_of_their_references_is(
@@ -162,7 +180,7 @@ def test_jobs_become_ready_when_the_last_of_their_references_is(
     for claim, ready in ((one, 0), (two, 1)):
         with database.begin() as connection:
             claims.finish(connection, "preparation", claim)
-            assert claims.let_dependents_go(connection, claim.id) == ready
+            assert let_dependents_go(connection, claim.id) == ready
     assert len(take(database)) == 1
 
 
@@ -191,3 +209,81 @@ def test_every_step_of_a_job_is_on_record(database: Database, seed_jobs: Any, le
         rescue(connection, 5)
         kinds = connection.execute(text("select kind from event order by id")).scalars().all()
     assert kinds == ["job.claimed"] + (["job.rescued"] if lease == 0 else [])
+
+
+def test_owners_are_served_in_turn_whoever_asked_first(database: Database, seed_jobs: Any) -> None:
+    seed_jobs(40, owner="ada")
+    seed_jobs(40, owner="bob")
+    found = [Counter(one.owner for one in owned(database, take(database, 4))) for _ in range(20)]
+    assert [dict(one) for one in found[:4]] == [{"ada": 4}, {"bob": 4}, {"ada": 4}, {"bob": 4}]
+    assert sum(found[:10], Counter()) == {"ada": 20, "bob": 20}
+
+
+def test_an_owner_who_asked_for_nothing_has_saved_up_nothing(database: Database, seed_jobs: Any) -> None:
+    seed_jobs(60, owner="ada")
+    seed_jobs(4, owner="bob")
+    for _ in range(10):
+        take(database, 4)
+    seed_jobs(40, owner="bob")
+    seed_jobs(40, owner="eve")
+    found = Counter(one.owner for _ in range(9) for one in owned(database, take(database, 4)))
+    assert found == {"ada": 12, "bob": 12, "eve": 12}
+
+
+def test_turns_decide_within_an_owner(database: Database, seed_jobs: Any) -> None:
+    first = seed_jobs(3, turns=[1, 2, 3])
+    second = seed_jobs(2, turns=[1, 2])
+    assert [one.id for _ in range(5) for one in take(database, 1)] == [
+        first[0],
+        second[0],
+        first[1],
+        second[1],
+        first[2],
+    ]
+
+
+def test_a_worker_stays_with_the_model_and_the_shape_that_it_holds(database: Database, seed_jobs: Any) -> None:
+    other = seed_jobs(2, pin="another", batch="another square")
+    square, portrait = seed_jobs(2, batch="square"), seed_jobs(2, batch="portrait")
+    pins, liking = ["another", "model"], claims.Liking("model", "portrait")
+    assert [one.id for one in take(database, pins=pins, liking=liking)] == portrait
+    assert [one.id for one in take(database, pins=pins, liking=liking)] == square
+    assert [one.id for one in take(database, pins=pins, liking=liking)] == other
+
+
+def test_no_liking_is_stronger_than_priority_or_than_what_waits_too_long(
+    database: Database, seed_jobs: Any
+) -> None:
+    liked = seed_jobs(2, batch="portrait", turns=[1 + claims.STAY, 2 + claims.STAY])
+    waiting = seed_jobs(1, batch="square", turns=[0])
+    urgent = seed_jobs(1, pin="another", batch="another", priority=1)
+    pins, liking = ["another", "model"], claims.Liking("model", "portrait")
+    found = [[one.id for one in take(database, pins=pins, liking=liking)] for _ in range(3)]
+    assert found == [urgent, waiting, liked]
+
+
+def test_a_model_that_nobody_likes_takes_turns_with_the_others(database: Database, seed_jobs: Any) -> None:
+    seed_jobs(4, pin="one", batch="one")
+    seed_jobs(4, pin="two", batch="two")
+    found = [take(database, 2, pins=["one", "two"])[0].pin for _ in range(4)]
+    assert found == ["one", "two", "one", "two"]
+
+
+def test_claims_under_way_are_told_that_they_are_lost_or_unwanted(database: Database, seed_jobs: Any) -> None:
+    paused, cancelled, kept = seed_jobs(3)
+    held = take(database)
+    with database.begin() as connection:
+        connection.execute(text("update job set held = true where id = :id"), {"id": paused})
+        connection.execute(text("update job set state = 'cancelled' where id = :id"), {"id": cancelled})
+    with database.begin() as connection:
+        found = claims.review(connection, "job", ME, held)
+    assert found == claims.Standing(lost=frozenset({cancelled}), unwanted=frozenset({paused}))
+    assert kept not in found.lost | found.unwanted
+
+
+def owned(database: Database, found: list[Claim]) -> list[Any]:
+    with database.begin() as connection:
+        rows = connection.execute(
+            text("select owner from job where id = any(:ids)"), {"ids": [one.id for one in found]}
+        )
+        return list(rows)

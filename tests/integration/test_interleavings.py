@@ -24,6 +24,7 @@ from orchestrator.records.storage import Storage
 from orchestrator.reviewing import attempts
 from orchestrator.working import claims
 from orchestrator.working.claims import Claim
+from orchestrator.working.dependents import let_dependents_go
 from orchestrator.working.desks import Making, Preparing
 from orchestrator.working.looking import Looker
 from orchestrator.working.messages import Made
@@ -159,7 +160,7 @@ def test_a_verb_and_the_end_of_a_preparation_do_not_lock_each_other_out(
         claims.finish(connection, "preparation", claim)
         with beside(lambda: verb(database, registry, "one")):
             wait_until_somebody_waits(database)
-            claims.let_dependents_go(connection, claim.id)
+            let_dependents_go(connection, claim.id)
             connection.commit()
     assert values(database, "select waiting from job") == [0, 0]
 
@@ -176,7 +177,7 @@ def test_two_preparations_that_end_at_once_do_not_lock_each_other_out(
     def end(claim: Claim) -> None:
         with database.begin() as connection:
             claims.finish(connection, "preparation", claim)
-            claims.let_dependents_go(connection, claim.id)
+            let_dependents_go(connection, claim.id)
 
     with beside(lambda: end(one)):
         end(two)
