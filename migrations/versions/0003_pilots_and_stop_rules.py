@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
+
+from migrations import steps
 
 revision = "0003"
 down_revision = "0002"
@@ -13,24 +13,18 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Constant defaults: no table is rewritten or scanned, and locks last for an instant.
-    jsonb = postgresql.JSONB(astext_type=sa.Text())
-    op.add_column("campaign", sa.Column("owner", sa.Text(), server_default="", nullable=False))
-    op.add_column("campaign", sa.Column("paused_by", sa.Text(), server_default="", nullable=False))
-    op.add_column("campaign", sa.Column("pilot", sa.Integer(), server_default="0", nullable=False))
-    op.add_column("campaign", sa.Column("stop", jsonb, server_default=sa.text("'{}'::jsonb"), nullable=False))
-    op.add_column("campaign", sa.Column("stop_from", sa.DateTime(timezone=True), nullable=True))
-    op.add_column("campaign", sa.Column("price", jsonb, server_default=sa.text("'{}'::jsonb"), nullable=False))
-    op.add_column("item", sa.Column("pilot", sa.Boolean(), server_default=sa.text("false"), nullable=False))
-    op.add_column("item", sa.Column("brief_version", sa.Integer(), server_default="1", nullable=False))
+    steps.add_column("campaign", "owner", "text not null default ''")
+    steps.add_column("campaign", "paused_by", "text not null default ''")
+    steps.add_column("campaign", "pilot", "integer not null default 0")
+    steps.add_column("campaign", "stop", "jsonb not null default '{}'::jsonb")
+    steps.add_column("campaign", "stop_from", "timestamp with time zone")
+    steps.add_column("campaign", "price", "jsonb not null default '{}'::jsonb")
+    steps.add_column("item", "pilot", "boolean not null default false")
+    steps.add_column("item", "brief_version", "integer not null default 1")
 
 
 def downgrade() -> None:
     op.drop_column("item", "brief_version")
     op.drop_column("item", "pilot")
-    op.drop_column("campaign", "price")
-    op.drop_column("campaign", "stop_from")
-    op.drop_column("campaign", "stop")
-    op.drop_column("campaign", "pilot")
-    op.drop_column("campaign", "paused_by")
-    op.drop_column("campaign", "owner")
+    for column in ("price", "stop_from", "stop", "pilot", "paused_by", "owner"):
+        op.drop_column("campaign", column)
