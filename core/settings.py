@@ -1,7 +1,8 @@
 """Every setting of the program, read once from the environment.
 
 Nothing else reads `os.environ`. All variables begin with `DREAMLINE_`; `docs/configuration.md` lists them
-and a test holds the two together.
+and a test holds the two together. With `_FILE` behind its name a variable names a file that holds the value, as
+secrets are given to containers.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Settings:
     trace_hooks: bool = _setting(False, "1: every hook call is logged with its results")
     log: str = _setting("WARNING", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = _setting("text", "text for people, json for one object a line")
+    metrics_port: int = _setting(0, "port on which a worker answers /metrics, /healthz and /readyz; 0: none")
+    metrics_host: str = _setting("127.0.0.1", "address for that port; 0.0.0.0 lets other machines ask")
     lease_seconds: float = _setting(20.0, "how long claimed work stays a worker's without a sign of life", least=1)
     poll_seconds: float = _setting(5.0, "how often an idle worker looks for work by itself", least=0.05)
     batch_size: int = _setting(8, "most images that are made together", least=1)
@@ -85,7 +88,11 @@ class Settings:
         values: dict[str, Any] = {}
         problems = []
         for variable, one in known.items():
-            text = env.get(variable, "")
+            try:
+                text = env.get(variable, "") or _from_file(variable, env)
+            except BadInput as error:
+                problems += error.problems
+                continue
             if text:
                 try:
                     values[one.name] = _read(str(one.type), text, one.metadata.get("least", 0))
@@ -112,6 +119,26 @@ class Settings:
     def embedded(self) -> bool:
         """Whether the database is the Postgres that dreamline runs itself."""
         return self.database_url is None
+
+
+def _from_file(variable: str, env: Mapping[str, str]) -> str:
+    """The value in the file that `variable` with `_FILE` names; empty where none is named.
+
+    Raises:
+        BadInput: it can't be read or is empty.
+    """
+    named = env.get(f"{variable}_FILE", "")
+    if not named:
+        return ""
+    where = f"environment variable {variable}_FILE"
+    try:
+        text = Path(named).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise BadInput.at(where, f"{named!r} can't be read ({reason})", "Name a file with the value") from error
+    if not text:
+        raise BadInput.at(where, f"{named!r} is empty", "Write the value into it")
+    return text
 
 
 def _at_least(least: float) -> str:
@@ -143,7 +170,7 @@ def misspelt(environ: Mapping[str, str] | None = None) -> list[Problem]:
     known = [f"DREAMLINE_{one.name.upper()}" for one in fields(Settings)]
     problems = []
     for variable in sorted(env):
-        if variable.startswith("DREAMLINE_") and variable not in known:
+        if variable.startswith("DREAMLINE_") and variable.removesuffix("_FILE") not in known:
             close = difflib.get_close_matches(variable, known, n=1)
             mend = f"Did you mean {close[0]}?" if close else "docs/configuration.md lists the variables"
             problems.append(Problem(f"environment variable {variable}", "no setting has this name", mend))
