@@ -11,7 +11,10 @@ from orchestrator.records.gates import AFTER_TURN
 
 
 def release(connection: Connection, campaign: int) -> None:
-    """Lets workers have what the campaign wants, brings back what was cancelled, ends what has no hope."""
+    """Lets workers have what the campaign wants, brings back what was cancelled, ends what has no hope.
+
+    During a pilot only its items are wanted; the others wait for a `release` after it.
+    """
     lock_work(connection, campaign)
     for statement in (_RELEASE_PREPARATIONS, _RELEASE_JOBS, _END_HOPELESS):
         connection.execute(text(statement), {"campaign": campaign})
@@ -78,12 +81,16 @@ _JOBS_OF = "select job_id from item where campaign_id = :campaign and not obsole
 
 _PREPARATIONS_OF = f"select preparation_id from job_reference where job_id in ({_JOBS_OF})"  # noqa: S608
 
+_WANTED_NOW = f"{_JOBS_OF} and (pilot or 0 = (select pilot from campaign where id = :campaign))"
+
+_PREPARED_NOW = f"select preparation_id from job_reference where job_id in ({_WANTED_NOW})"  # noqa: S608
+
 _PRIORITY = "(select priority from campaign where id = :campaign)"
 
 _ELSEWHERE = """
 exists (
     select 1 from item other join campaign c on c.id = other.campaign_id
-    where other.job_id = job.id and not other.obsolete and other.campaign_id <> :campaign and c.state in ({states})
+    where other.job_id = job.id and not other.obsolete and other.campaign_id <> :campaign and {condition}
 )
 """
 
@@ -103,14 +110,14 @@ _RELEASE_JOBS = f"""
 update job set held = false, state = case state when 'cancelled' then 'queued' else state end,
     attempts = case state when 'cancelled' then 0 else attempts end,
     priority = greatest(priority, {_PRIORITY}), changed_at = now()
-where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased', 'cancelled')
+where id in ({_WANTED_NOW}) and state in ('queued', 'failed', 'leased', 'cancelled')
     and (held or state = 'cancelled')
 """  # noqa: S608 - constants of ours
 
 _RELEASE_PREPARATIONS = f"""
 update preparation set held = false, state = case state when 'cancelled' then 'queued' else state end,
     priority = greatest(priority, {_PRIORITY}), changed_at = now()
-where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed', 'leased', 'cancelled')
+where id in ({_PREPARED_NOW}) and state in ('queued', 'failed', 'leased', 'cancelled')
     and (held or state = 'cancelled')
 """  # noqa: S608 - constants of ours
 
@@ -134,7 +141,7 @@ _END_IF_HOPELESS = _ENDED.format(jobs=":job")
 _HOLD_JOBS = f"""
 update job set held = true, changed_at = now()
 where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased') and not held
-    and not {_ELSEWHERE.format(states="'running'")}
+    and not {_ELSEWHERE.format(condition="c.state = 'running' and (c.pilot = 0 or other.pilot)")}
 """  # noqa: S608 - constants of ours
 
 _HOLD_PREPARATIONS = f"""
@@ -150,7 +157,7 @@ where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed', 'leased') and
 _CANCEL_JOBS = f"""
 update job set state = 'cancelled', lease_until = null, worker = null, changed_at = now()
 where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased')
-    and not {_ELSEWHERE.format(states="'planned', 'running', 'paused'")}
+    and not {_ELSEWHERE.format(condition="c.state in ('planned', 'running', 'paused')")}
 """  # noqa: S608 - constants of ours
 
 _TURN_BACK = f"""
