@@ -81,7 +81,7 @@ _JOBS_OF = "select job_id from item where campaign_id = :campaign and not obsole
 
 _PREPARATIONS_OF = f"select preparation_id from job_reference where job_id in ({_JOBS_OF})"  # noqa: S608
 
-_WANTED_NOW = f"{_JOBS_OF} and (pilot or 0 = (select pilot from campaign where id = :campaign))"
+_WANTED_NOW = f"{_JOBS_OF} and (pilot or 0 = (select pilot from campaign where id = :campaign))"  # noqa: S608
 
 _PREPARED_NOW = f"select preparation_id from job_reference where job_id in ({_WANTED_NOW})"  # noqa: S608
 
@@ -106,19 +106,28 @@ select count(*) from (
 ) locked
 """  # noqa: S608 - constants of ours
 
+# What is released takes its turns from where its owner stands, behind nothing that other owners ask for.
+_RELEASED = """
+select {table}.id, campaign.owner,
+       coalesce(share.turn, 0) + row_number() over (partition by {table}.pin order by {table}.id) as turn
+from {table} join campaign on campaign.id = :campaign
+left join share on share.pin = {table}.pin and share.owner = campaign.owner
+where {table}.id in ({wanted}) and {table}.state in ('queued', 'failed', 'leased', 'cancelled')
+    and (held or {table}.state = 'cancelled')
+"""
+
 _RELEASE_JOBS = f"""
 update job set held = false, state = case state when 'cancelled' then 'queued' else state end,
     attempts = case state when 'cancelled' then 0 else attempts end,
-    priority = greatest(priority, {_PRIORITY}), changed_at = now()
-where id in ({_WANTED_NOW}) and state in ('queued', 'failed', 'leased', 'cancelled')
-    and (held or state = 'cancelled')
+    priority = greatest(priority, {_PRIORITY}), owner = released.owner, turn = released.turn, changed_at = now()
+from ({_RELEASED.format(table="job", wanted=_WANTED_NOW)}) released where job.id = released.id
 """  # noqa: S608 - constants of ours
 
 _RELEASE_PREPARATIONS = f"""
 update preparation set held = false, state = case state when 'cancelled' then 'queued' else state end,
-    priority = greatest(priority, {_PRIORITY}), changed_at = now()
-where id in ({_PREPARED_NOW}) and state in ('queued', 'failed', 'leased', 'cancelled')
-    and (held or state = 'cancelled')
+    priority = greatest(priority, {_PRIORITY}), owner = released.owner, turn = released.turn, changed_at = now()
+from ({_RELEASED.format(table="preparation", wanted=_PREPARED_NOW)}) released
+where preparation.id = released.id
 """  # noqa: S608 - constants of ours
 
 _ENDED = """
@@ -192,12 +201,14 @@ where id in (select id from unwanted)
 """
 
 _REVIVE_JOBS = f"""
-update job set state = 'queued', attempts = 0, alone = false, error = null, changed_at = now()
+update job set state = 'queued', attempts = 0, alone = false, company = null, error = null,
+    changed_at = now()
 where id in ({_JOBS_OF}) and state = 'dead'
 """  # noqa: S608 - constants of ours
 
 _REVIVE_PREPARATIONS = f"""
-update preparation set state = 'queued', attempts = 0, alone = false, error = null, changed_at = now()
+update preparation set state = 'queued', attempts = 0, alone = false, company = null, error = null,
+    changed_at = now()
 where state = 'dead' and id in (
     select r.preparation_id from job_reference r join job on job.id = r.job_id
     where job.id in ({_JOBS_OF}) and job.state = 'dead'

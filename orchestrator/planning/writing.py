@@ -122,8 +122,11 @@ where (brief_row.number, brief_row.data) is distinct from (excluded.number, excl
 """
 
 _PREPARATIONS = """
-insert into preparation (key, pin, batch, reference_sha256, model, spec, priority, held)
-select key, pin, pin, sha256, :model, spec, :priority, :held from planned_preparation
+insert into preparation (key, pin, batch, reference_sha256, model, spec, priority, held, owner, turn)
+select p.key, p.pin, p.pin, p.sha256, :model, p.spec, :priority, :held, campaign.owner,
+       coalesce(share.turn, 0) + row_number() over (partition by p.pin)
+from planned_preparation p join campaign on campaign.id = :campaign
+left join share on share.pin = p.pin and share.owner = campaign.owner
 on conflict (key) do nothing
 """
 
@@ -148,11 +151,14 @@ select count(*) from (
 ) steady
 """
 
+# New work takes its turns from where its owner stands: campaigns of one owner are served side by side.
 _JOBS = """
-insert into job (key, pin, batch, model, request, pinned, priority, held, waiting, state, error)
+insert into job (key, pin, batch, model, request, pinned, priority, held, waiting, state, error, owner, turn)
 select j.key, j.pin, j.batch, :model, j.request, j.pinned, :priority, :held,
-       coalesce(r.waiting, 0), case when r.dead is null then 'queued' else 'dead' end, r.dead
-from planned_job j left join (
+       coalesce(r.waiting, 0), case when r.dead is null then 'queued' else 'dead' end, r.dead, campaign.owner,
+       coalesce(share.turn, 0) + row_number() over ()
+from planned_job j join campaign on campaign.id = :campaign
+left join share on share.pin = j.pin and share.owner = campaign.owner left join (
     select r.job, count(*) filter (where p.state <> 'done') as waiting,
            (array_agg(p.error) filter (where p.state = 'dead'))[1] as dead
     from planned_job_reference r join preparation p on p.key = r.preparation group by r.job

@@ -201,8 +201,8 @@ where r.job_id = :job order by r.position
 """
 
 _PREPARE = """
-insert into preparation (key, pin, batch, reference_sha256, model, spec, priority, held)
-select :key, pin, batch, reference_sha256, model, cast(:spec as jsonb), priority + 1, false
+insert into preparation (key, pin, batch, reference_sha256, model, spec, priority, held, owner, turn)
+select :key, pin, batch, reference_sha256, model, cast(:spec as jsonb), priority + 1, false, owner, turn
 from preparation where id = :from
 on conflict (key) do update set held = false,
     state = case preparation.state when 'cancelled' then 'queued' else preparation.state end
@@ -210,8 +210,8 @@ returning id
 """
 
 _JOB = """
-insert into job (key, pin, batch, model, request, pinned, priority, waiting, held)
-select :key, pin, :batch, model, cast(:request as jsonb), pinned, priority + 1,
+insert into job (key, pin, batch, model, request, pinned, priority, owner, turn, waiting, held)
+select :key, pin, :batch, model, cast(:request as jsonb), pinned, priority + 1, owner, turn,
        (select count(*) from unnest(cast(:preparations as bigint[])) as wanted (id)
         join preparation p on p.id = wanted.id where p.state <> 'done'), :held
 from job where id = :from
