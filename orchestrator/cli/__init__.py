@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": "Make a first campaign, with pictures that come along.",
     "doctor": "Check database, broker, storage and plugins; --fix mends what it can.",
     "generate": "Make images of one prompt, without a campaign.",
+    "metrics": "Figures for Prometheus: print, or serve with health checks.",
     "models": "Model cards and their weights: list, show, fetch, check, fuse.",
     "people": "Who may see, decide and steer in the dashboard: list, set, remove.",
     "plan": "Say what a campaign file would make; writes nothing.",

@@ -13,6 +13,8 @@ class LookConsumer(Consumer):
     """
 
     class Blueprint(Consumer.Blueprint):
+        """The steps by which it starts."""
+
         default_steps: tuple[str, ...] = tuple(
             step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
         )

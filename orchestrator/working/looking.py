@@ -23,6 +23,7 @@ from core.registry import Registry
 from core.settings import Settings
 from orchestrator import gating, logs
 from orchestrator.askers import read_askers
+from orchestrator.operating.meter import meter
 from orchestrator.records.database import Database
 from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
@@ -102,6 +103,7 @@ class Looker:
 
     def _work_off(self) -> None:
         while not self._stopping.is_set():
+            meter().sign(self.desk.queue)
             pins = self._pins()
             with self._database.begin() as connection:
                 rescue(connection, self._settings.max_attempts)

@@ -16,6 +16,8 @@ from celery.exceptions import SecurityWarning
 
 from core import registry
 from core.settings import Settings
+from orchestrator.operating.meter import meter
+from orchestrator.operating.serving import serve_worker
 from orchestrator.records.database import Database
 from orchestrator.working.celery_app import LOOK, make_app, publish
 from orchestrator.working.desks import DESKS
@@ -43,6 +45,7 @@ def run_worker(settings: Settings, queues: Sequence[str], while_parent: int | No
     }
     app = make_app(settings)
     _register_task(app, lookers)
+    serve_worker(settings, database, meter())
     _follow_signals(database, list(lookers.values()))
     if while_parent is not None:
         threading.Thread(target=_stop_without, args=(while_parent,), daemon=True).start()
