@@ -15,8 +15,10 @@ MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(settings: Settings, fix: bool, as_json: bool) -> None:
-    """Check environment, plugins, disk, database, broker, storage and queue.
+    """Check environment, plugins, disk, broker, storage, database, clock, weights, queue, workers and files.
 
+    Whatever is not well comes with what to do about it. --fix does what needs no decision: it frees lost leases,
+    deletes files that no row points at, queues work again whose files are gone, and counts what waits.
     Exit code 1 when an error was found, 0 when there are only warnings or none.
     """
     from orchestrator.doctor import examine
@@ -28,9 +30,9 @@ def command(settings: Settings, fix: bool, as_json: bool) -> None:
             mark, colour = MARKS[finding.level]
             mended = click.style(f" → {finding.mended}", fg="green") if finding.mended else ""
             click.echo(f"{click.style(mark, fg=colour)} {finding.check}: {finding.message}{mended}")
+            if finding.mend and not finding.mended:
+                click.echo(f"    {finding.mend}.")
     if as_json:
         print_json([finding.as_dict() for finding in found])
-    elif any(finding.level == "warning" for finding in found) and not fix:
-        click.echo("`dreamline doctor --fix` mends leases, files and the queue.")
     if any(finding.level == "error" for finding in found):
         raise SystemExit(1)

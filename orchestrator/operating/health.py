@@ -78,14 +78,14 @@ def reach_storage(store: Storage) -> str:
         Infrastructure: it can't be reached or written.
     """
     if isinstance(store, FolderStorage):
-        place = _nearest(store.root)
+        place = nearest(store.root)
         if not os.access(place, os.W_OK | os.X_OK):
             raise Infrastructure(f"{place} can't be written by this user")
     store.exists("0" * 64)
     return store.url
 
 
-def _nearest(folder: Path) -> Path:
+def nearest(folder: Path) -> Path:
     """The folder, or the first above it that is there."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

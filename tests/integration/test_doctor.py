@@ -120,7 +120,7 @@ def test_a_job_that_waits_for_the_wrong_number_is_counted_again(
 
 def test_a_database_without_tables_is_an_error_with_its_mend(cluster: str, settings: Settings) -> None:
     nowhere = Settings(home=settings.home, database_url=cluster.replace("/dreamline?", "/postgres?"))
-    assert "dreamline db upgrade" in wrong(nowhere)["database"].message
+    assert "dreamline db upgrade" in wrong(nowhere)["database"].mend
 
 
 def test_a_broker_that_is_away_is_a_warning(settings: Settings) -> None:
