@@ -18,7 +18,7 @@ from core.formats import FORMATS, Shape, shape, wanted_size
 from core.registry import Registry
 from core.requests import Request
 from core.settings import Settings
-from orchestrator.planning.campaign_file import Told, read_campaign_file
+from orchestrator.planning.campaign_file import RowSource, Told, read_campaign_file
 from orchestrator.planning.drafts import Draft, write_drafts
 from orchestrator.planning.findings import Findings, suggest
 from orchestrator.planning.gates import GRAMMAR, read_gate
@@ -193,9 +193,11 @@ def _read_card(told: Told, settings: Settings, findings: Findings) -> ModelCard 
 def _read_table(told: Told, findings: Findings, within: Path | None) -> Table:
     sound = told.sound("rows")
     rows = told.file.rows if sound else None
-    if isinstance(rows, str) and leads_out(told.document.path.parent / rows, within):
-        findings.add(told.document.where("rows"), f"{rows} {LEADS_OUT}", "Upload the table along with it")
-        sound = False
+    named = (rows.path, rows.pictures) if isinstance(rows, RowSource) else (rows,)
+    for name in (one for one in named if isinstance(one, str)):
+        if leads_out(told.document.path.parent / name, within):
+            findings.add(told.document.where("rows"), f"{name} {LEADS_OUT}", "Upload the table along with it")
+            sound = False
     if not sound:
         return Table(str(told.document.path), told.document.path.parent, None, ())
     key = told.file.key if told.sound("key") else None

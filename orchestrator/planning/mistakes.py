@@ -52,6 +52,8 @@ def _in_words(one: ErrorDetails) -> str:
     if one["type"] in _NO:
         return f"{shown(one['input'])} is not {_NO[one['type']]}"
     limits = one.get("ctx", {})
+    if one["type"] == "literal_error":
+        return f"{shown(one['input'])} is none of {str(limits['expected']).replace(' or ', ', ')}"
     if one["type"] in _BEYOND:
         word, limit = _BEYOND[one["type"]]
         return f"{shown(one['input'])} is {word} {limits[limit]}"

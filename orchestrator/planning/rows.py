@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
 from orchestrator.planning.findings import Findings, suggest
-from orchestrator.planning.sheets import Cell, Sheet, from_mappings, read_sheet
+from orchestrator.planning.sheets import Cell, Sheet, from_mappings
+from orchestrator.planning.sources.reading import read_source
 
 MAX_ROWS = 1_000_000
 
@@ -35,7 +37,8 @@ class Table:
         folder: what paths in cells are relative to.
         columns: None when the rows could not be read, so that nothing is known about them.
         rows: in the file's order.
-        lines: of rows in the campaign file itself.
+        lines: of rows whose numbers say little: in the campaign file itself, in feeds.
+        origins: what the file calls a column that has another name here.
     """
 
     source: str
@@ -43,20 +46,27 @@ class Table:
     columns: tuple[str, ...] | None
     rows: tuple[Row, ...]
     lines: Mapping[int, int] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def where(self, row: Row, *columns: str) -> str:
-        """The place in words: `products.csv, row 7, column image`."""
-        return _where(self.source, self.lines, row.number, *columns)
+        """The place in words: `products.csv, row 7, column image (Image Src)`."""
+        named = (f"{column} ({self.origins[column]})" if column in self.origins else column for column in columns)
+        return _where(self.source, self.lines, row.number, *named)
 
 
 def read_rows(
-    rows: str | Sequence[Mapping[str, Any]] | None, key: str | None, document: Document, findings: Findings
+    rows: str | RowSource | Sequence[Mapping[str, Any]] | None,
+    key: str | None,
+    document: Document,
+    findings: Findings,
 ) -> Table:
     """Reads the rows that a campaign file names or holds.
 
     Args:
-        rows: a path relative to the campaign file, the rows themselves, or None for one row without columns.
-        key: the column that names a row; None: `sku`, `id` or `name`, whichever there is, else the row's number.
+        rows: a path relative to the campaign file, a source with its path, the rows themselves, or None for one
+            row without columns.
+        key: the column that names a row; None: the one that the source says, else `sku`, `id` or `name`,
+            whichever there is, else the row's number.
         document: the campaign file.
         findings: takes all mistakes.
     """
@@ -65,10 +75,9 @@ def read_rows(
         if key is not None:
             findings.add(document.where("key"), f"{key!r} names a column, but there are no rows", "Add rows:")
         return Table(str(document.path), folder, (), (Row(1, "1", {}),))
-    if isinstance(rows, str):
-        path = folder / rows
-        sheet = read_sheet(path, findings)
-        source, folder = str(path), path.parent
+    if isinstance(rows, str | RowSource):
+        read = read_source(rows, document, findings)
+        sheet, source, folder = read.sheet, read.name, read.folder
     else:
         source = str(document.path)
         lines = {
@@ -86,7 +95,7 @@ def read_rows(
         return Table(source, folder, sheet.columns, ())
     column = _key_column(key, sheet, document, findings)
     named = tuple(_name_rows(source, sheet, column, findings))
-    return Table(source, folder, sheet.columns, named, sheet.lines)
+    return Table(source, folder, sheet.columns, named, sheet.lines, sheet.origins)
 
 
 def _key_column(key: str | None, sheet: Sheet, document: Document, findings: Findings) -> str | None:
@@ -95,6 +104,8 @@ def _key_column(key: str | None, sheet: Sheet, document: Document, findings: Fin
             return key
         findings.add(document.where("key"), f"there is no column {key!r}", suggest(key, sheet.columns, "Columns"))
         return None
+    if sheet.key is not None:
+        return sheet.key
     folded = {column.casefold(): column for column in reversed(sheet.columns)}
     return next((folded[name] for name in KEY_COLUMNS if name in folded), None)
 

@@ -25,6 +25,8 @@ from orchestrator.planning.findings import Findings, shown, suggest
 MAX_BYTES = 200_000_000
 
 Cell = str | int | float | None
+Reader = Callable[[Path, bytes, Findings], "Sheet | None"]
+"""Of the bytes of a file; its path is for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,24 @@ class Sheet:
     Attributes:
         columns: their names, in order.
         records: each filled row with the number it has for a person.
-        lines: where a record's number says little (JSON lines), the line of each.
+        lines: where a record's number says little (JSON lines, feeds), the line of each.
+        key: the column that names a row by the source's own rules; None: whichever column of the usual ones.
+        origins: what the file itself calls a column that has a friendlier name here.
     """
 
     columns: tuple[str, ...]
     records: Sequence[tuple[int, Mapping[str, Cell]]]
     lines: Mapping[int, int] = field(default_factory=dict)
+    key: str | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_sheet(path: Path, findings: Findings) -> Sheet | None:
+def read_sheet(path: Path, findings: Findings, readers: Mapping[str, Reader] | None = None) -> Sheet | None:
     """Reads a file of rows by its ending; mistakes go to `findings`. None when nothing can be read."""
-    reader = READERS.get(path.suffix.lower())
+    readers = READERS if readers is None else readers
+    reader = readers.get(path.suffix.lower())
     if reader is None:
-        endings = ", ".join(READERS)
+        endings = ", ".join(readers)
         findings.add(str(path), f"rows can't be read from a file ending in {path.suffix!r}", f"Give {endings}")
         return None
     try:
@@ -59,7 +66,7 @@ def read_sheet(path: Path, findings: Findings) -> Sheet | None:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        findings.add(str(path), f"can't be read ({reason})", _nearby(path))
+        findings.add(str(path), f"can't be read ({reason})", _nearby(path, readers))
         return None
     before = len(findings)
     sheet = reader(path, data, findings)
@@ -298,15 +305,15 @@ def from_mappings(
     return Sheet(names, whole, lines)
 
 
-def _nearby(path: Path) -> str:
+def _nearby(path: Path, readers: Iterable[str]) -> str:
     try:
-        names = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in READERS)
+        names = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in readers)
     except (OSError, ValueError):
         return f"There is no folder {path.parent}"
     return suggest(path.name, names, f"Files of rows in {path.parent}")
 
 
-READERS: Mapping[str, Callable[[Path, bytes, Findings], Sheet | None]] = {
+READERS: Mapping[str, Reader] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".txt": _read_csv,
