@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.planning.brief_file import Market, StructuredPrompt, Value, describe, name_prompt_keys
 from orchestrator.planning.document import Document, Place, read_document
-from orchestrator.planning.findings import Findings, nearest, suggest
-from orchestrator.planning.mistakes import KEY, find_mistakes, repair, without_mark
+from orchestrator.planning.findings import Findings
+from orchestrator.planning.mistakes import KEY, find_mistakes, known_keys, repair, without_mark
 from orchestrator.planning.stops import GRAMMAR
 
 MAX_SEED = 2**63 - 1
 
-Value = str | int | float | bool
 Cell = str | int | float | bool | None
 Values = Annotated[list[Value], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -52,43 +52,6 @@ class ReferenceEntry(BaseModel):
     options: dict[str, Any] = Field(
         default={},
         description="Options of the kind; texts are templates. `method` chooses how the picture is prepared.",
-    )
-
-
-class RowSource(BaseModel):
-    """Where rows come from, and how they are read."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    source: Literal["table", "shopify", "merchant", "folder", "viton-hd", "dresscode"] | None = Field(
-        default=None,
-        description="What it is: table (columns as they are), shopify (a product export), merchant (a Google "
-        "Merchant feed), folder (of pictures), viton-hd or dresscode (pairs of person and garment).",
-        examples=["shopify"],
-    )
-    path: str = Field(
-        min_length=1,
-        description="The file or folder, relative to the campaign file.",
-        examples=["products_export.csv"],
-    )
-    per: Literal["sku", "product"] = Field(
-        default="sku", description="Of shopify and merchant: a row for each sku, or for each product."
-    )
-    pictures: str | None = Field(
-        default=None,
-        description="Of shopify and merchant: a folder in which pictures are looked for by the names that their "
-        "addresses end in. Those that are not there are fetched.",
-    )
-    pattern: str | None = Field(
-        default=None,
-        description="Of folder: what the names of pictures say, as in {sku}_{view}.jpg; each name in braces is a "
-        "column, * is what is not needed.",
-        examples=["{sku}_{view}.jpg"],
-    )
-    pairs: str | None = Field(
-        default=None,
-        description="Of viton-hd and dresscode: the pairs file, as test_pairs.txt; without it the usual one.",
-        examples=["test_pairs.txt"],
     )
 
 
@@ -157,10 +120,20 @@ class CampaignFile(BaseModel):
         description="Name of the model card that makes the images (`dreamline models list`).",
         examples=["dreamo-mini"],
     )
-    prompt: str = Field(
-        min_length=1,
-        description="What to make; a template. References stand in it by name in square brackets: [product].",
-        examples=["a {{ row.noun }} from [product] {{ scene }}"],
+    prompt: Annotated[str, Field(min_length=1)] | StructuredPrompt = Field(
+        description="What to make: a template, or named sections (role, subject, scene, light, camera, mood, "
+        "constraints, avoid), alone or on top of a creative brief (use). References stand in it by name in square "
+        "brackets: [product].",
+        examples=[
+            "a {{ row.noun }} from [product] {{ scene }}",
+            {"use": "briefs/catalogue.yaml", "set": {"noun": "{{ row.noun }}"}, "light": "soft daylight"},
+        ],
+    )
+    market: Market | None = Field(
+        default=None,
+        description="The market that the images are for: it chooses among the overrides of a structured prompt, "
+        "and is {{ market }} in templates. vary may have a list of them instead.",
+        examples=["de"],
     )
     rows: str | RowSource | list[Mapping[str, Cell]] | None = Field(
         default=None,
@@ -276,43 +249,29 @@ def read_campaign_file(path: Path, findings: Findings) -> Told:
 
 def _name_keys(document: Document, findings: Findings) -> tuple[dict[str, Any], Document]:
     """Notes unknown keys. One that is plainly another's misspelling is taken for it, so that it is told once."""
-    value, document = _known(document.value, (), CampaignFile, document, findings)
+    value, document = known_keys(document.value, (), CampaignFile, document, findings)
     entries = value.get("references")
     if isinstance(entries, Mapping):
         known = dict(entries)
         for name, entry in entries.items():
             if isinstance(entry, Mapping):
-                known[name], document = _known(entry, ("references", name), ReferenceEntry, document, findings)
+                known[name], document = known_keys(entry, ("references", name), ReferenceEntry, document, findings)
         value["references"] = known
-    if isinstance(value.get("rows"), Mapping):
-        value["rows"], document = _known(value["rows"], ("rows",), RowSource, document, findings)
+    if isinstance(prompt := value.get("prompt"), Mapping):
+        value["prompt"], document = name_prompt_keys(prompt, ("prompt",), StructuredPrompt, document, findings)
     if isinstance(value.get("stop"), Mapping):
-        value["stop"], document = _known(value["stop"], ("stop",), StopEntry, document, findings)
+        value["stop"], document = known_keys(value["stop"], ("stop",), StopEntry, document, findings)
     return value, document
-
-
-def _known(
-    value: Mapping[str, Any], place: Place, model: type[BaseModel], document: Document, findings: Findings
-) -> tuple[dict[str, Any], Document]:
-    kept = {key: one for key, one in value.items() if key in model.model_fields}
-    for key in (key for key in value if key not in kept):
-        mend = suggest(key, model.model_fields, "Keys here")
-        findings.add(document.where(*place, key), "there is no such key", mend)
-        meant = nearest(key, model.model_fields, cutoff=0.75)
-        if meant is not None and meant not in kept:
-            kept[meant] = value[key]
-            document = document.renamed((*place, key), meant)
-    return kept, document
 
 
 def _mend(place: Place) -> str:
     """The description of the key."""
+    if place[0] == "prompt" and len(place) > 1:
+        return describe(place[1:])
     if place[0] == "references" and len(place) > 2 and place[2] != KEY:
         return str(ReferenceEntry.model_fields[str(place[2])].description)
     if place[0] == "references" and len(place) > 1:
         return "Give a name of letters, digits, - and _ with kind: and image: below it"
-    if place[0] == "rows" and len(place) > 1 and place[1] in RowSource.model_fields:
-        return str(RowSource.model_fields[str(place[1])].description)
     if place[0] == "vary" and len(place) > 1:
         return "Give a list of at least one text or number"
     if place[0] == "stop" and len(place) > 1:

@@ -75,8 +75,12 @@ def in_words(place: Place) -> str:
     return words + (f", key {'.'.join(keys)}" if keys else "")
 
 
-def read_document(path: Path, findings: Findings) -> Document:
+def read_document(
+    path: Path, findings: Findings, shown_in: str = "docs/campaign-file.md shows a whole campaign file"
+) -> Document:
     """Reads a file whose outermost value is a mapping. A key that stands twice is noted in `findings`.
+
+    `shown_in` says where to look for one that is right.
 
     Raises:
         BadInput: the file can't be read, or is neither YAML nor JSON, or is too large or deep.
@@ -88,9 +92,7 @@ def read_document(path: Path, findings: Findings) -> Document:
         value, lines = _read_yaml(text, path, findings)
     if not isinstance(value, dict):
         told = "is empty" if value is None else f"holds {shown(value)}"
-        raise BadInput.at(
-            str(path), f"{told}, not keys with values", "docs/campaign-file.md shows a whole campaign file"
-        )
+        raise BadInput.at(str(path), f"{told}, not keys with values", shown_in)
     return Document(path, text, value, lines)
 
 

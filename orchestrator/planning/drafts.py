@@ -2,107 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core import prompts
+from core.cards import ModelCard
 from core.requests import Reference
 from orchestrator.planning.campaign_file import Told
+from orchestrator.planning.layers import read_layers
+from orchestrator.planning.passages import Passage
 from orchestrator.planning.references import Filled, References, Slot
 from orchestrator.planning.rows import Row
 from orchestrator.planning.scope import Scope
-from orchestrator.planning.templates import GAP, Template, TemplateMistake, cells, read_template
+from orchestrator.planning.structured import Structured, Written
+from orchestrator.planning.templates import cells
 from orchestrator.planning.variants import Variant
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a row and a variant decide of their images; formats and seeds come on top."""
+    """What a row and a variant decide of their images; formats and seeds come on top.
+
+    `sections` are those of a structured prompt that say something, with their names.
+    """
 
     row: Row
     variant: Variant
     prompt: str
     negative_prompt: str
     references: tuple[Reference, ...]
-
-
-def write_drafts(
-    told: Told, scope: Scope, references: References, variants: Sequence[Variant]
-) -> tuple[Draft, ...]:
-    """Fills in every template for every row and variant."""
-    rows: Filled = [(row, cells(row.data)) for row in scope.table.rows]
-    by_row = references.fill(rows, variants)
-    prompt = Prompt.read(told, scope, references.slots, "prompt")
-    negative = Prompt.read(told, scope, (), "negative_prompt")
-    drafts = []
-    for (row, data), by_variant in zip(rows, by_row, strict=True):
-        for variant, filled in zip(variants, by_variant, strict=True):
-            text = prompt.write(row, data, variant) if prompt else ""
-            unwanted = negative.write(row, data, variant) if negative else ""
-            drafts.append(Draft(row, variant, text, unwanted, filled))
-    if prompt is not None and drafts and not scope.findings:
-        prompt.warn_of_unnamed()
-    return tuple(drafts)
+    sections: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
-class Prompt:
-    """A prompt's template with the references that it may name."""
+class Plain:
+    """A prompt that is one template."""
 
-    template: Template
-    key: str
-    scope: Scope
-    references: tuple[str, ...]
-    prefixes: Mapping[str, str]
-    named: set[str] = field(default_factory=set)
+    passage: Passage
 
-    @classmethod
-    def read(cls, told: Told, scope: Scope, slots: Sequence[Slot], key: str) -> Prompt | None:
-        """The prompt at `key`; None, with the mistakes noted, when it can't be used."""
-        source = getattr(told.file, key)
-        if not told.sound(key) or (not source and key != "prompt"):
-            return None
-        usable = scope.read(source, key)
-        if ("references",) in told.broken:
-            return None
-        try:
-            template = usable or read_template(source)
-        except TemplateMistake:
-            return None
-        prompt = cls(template, key, scope, told.references, {slot.name: slot.prefix for slot in slots})
-        known = prompt._know(template.literal, scope.document.where(key))
-        return prompt if usable and known else None
+    @property
+    def named(self) -> set[str]:
+        """The references that it has named so far."""
+        return self.passage.named
 
-    def write(self, row: Row, data: Mapping[str, Any], variant: Variant) -> str:
-        """The final prompt for a row; runs of spaces and line ends are one space."""
-        filled = self.scope.fill(self.template, row, data, variant, self.key)
-        if filled is None:
-            return ""
-        text = " ".join(filled.split())
-        if not text and self.key == "prompt":
-            self.scope.note(self.template, row, "the prompt is empty", "Say what to make", "empty", self.key)
-        if "[" in text or "]" in text:
-            names = prompts.names_in(text)
-            self.named.update(names)
-            wrong = [name for name in names if name not in self.references]
-            for problem in prompts.problems(text, self.references, "") if wrong else ():
-                self.scope.note(self.template, row, problem.what, problem.mend, (self.key, "name"), self.key)
-            text = text if wrong else prompts.place(text, self.references)
-        return prompts.with_prefixes(text, tuple(self.prefixes.values()))
+    def write(self, row: Row, data: Mapping[str, Any], variant: Variant) -> Written | None:
+        """The prompt for a row; None, with the mistake noted, when there is none."""
+        text = self.passage.write(row, data, variant)
+        return None if text is None else Written(text)
 
-    def warn_of_unnamed(self) -> None:
-        """Warns of references that no prompt names, but for kinds that say what they are by their own words."""
-        for name, prefix in self.prefixes.items():
-            if name not in self.named and not prefix:
-                where = self.scope.document.where("references", name)
-                self.scope.findings.warn(
-                    f"{where}: no prompt names [{name}], so the model is not told what the picture is for"
-                )
 
-    def _know(self, literal: str, where: str) -> bool:
-        """Notes names in the template's own words that are no references."""
-        wrong = [one for one in prompts.problems(literal, self.references, where) if GAP not in one.what]
-        for problem in wrong:
-            self.scope.findings.include(problem)
-        return not wrong
+def write_drafts(
+    told: Told, scope: Scope, references: References, variants: Sequence[Variant], card: ModelCard | None
+) -> tuple[Draft, ...]:
+    """Fills in every template for every row and variant; `card` says whether negative prompts are read."""
+    rows: Filled = [(row, cells(row.data)) for row in scope.table.rows]
+    by_row = references.fill(rows, variants)
+    prompt = _read_prompt(told, scope, references)
+    negative = _read_negative(told, scope)
+    prefixes = tuple(slot.prefix for slot in references.slots)
+    avoids = card is None or card.true_cfg != 1
+    drafts = []
+    for (row, data), by_variant in zip(rows, by_row, strict=True):
+        for variant, filled in zip(variants, by_variant, strict=True):
+            written = prompt.write(row, data, variant) if prompt else None
+            if prompt is not None and written is not None and not written.text:
+                _note_empty(prompt, scope, row)
+            written = written or Written("")
+            unwanted = [(negative.write(row, data, variant) if negative else "") or ""]
+            unwanted += [written.avoid] if avoids else []
+            text = prompts.with_prefixes(written.text, prefixes)
+            sections = written.sections
+            drafts.append(Draft(row, variant, text, ", ".join(filter(None, unwanted)), filled, sections))
+    if prompt is not None and drafts and not scope.findings:
+        _warn_of_unnamed(scope, references.slots, prompt.named)
+        if card is not None and not avoids and isinstance(prompt, Structured):
+            _warn_of_avoided(scope, card, prompt.avoided())
+    return tuple(drafts)
+
+
+def _read_prompt(told: Told, scope: Scope, references: References) -> Plain | Structured | None:
+    """The prompt; None, with the mistakes noted, when it can't be used."""
+    says = told.file.prompt
+    if ("prompt",) in told.broken or ("references",) in told.broken:
+        return None
+    if isinstance(says, str):
+        passage = Passage.read(says, scope, ("prompt",), told.references)
+        return None if passage is None else Plain(passage)
+    if ("prompt", "use") in told.broken:
+        return None
+    layers = read_layers(told.document, ("prompt",), says, scope.findings, references.within)
+    if layers is None:
+        return None
+    prompt = Structured(told, scope, layers, told.references)
+    return prompt if prompt.check() else None
+
+
+def _read_negative(told: Told, scope: Scope) -> Passage | None:
+    source = told.file.negative_prompt
+    if not source or not told.sound("negative_prompt") or ("references",) in told.broken:
+        return None
+    return Passage.read(source, scope, ("negative_prompt",), ())
+
+
+def _note_empty(prompt: Plain | Structured, scope: Scope, row: Row) -> None:
+    """Notes a prompt of which nothing is left, at the row where a row takes part in it."""
+    columns = sorted(prompt.columns() if isinstance(prompt, Structured) else prompt.passage.template.columns)
+    if columns:
+        scope.findings.add(
+            scope.table.where(row, *columns), "the prompt is empty", "Say what to make", group="empty"
+        )
+    else:
+        scope.findings.add_once(scope.document.where("prompt"), "the prompt is empty", "Say what to make")
+
+
+def _warn_of_unnamed(scope: Scope, slots: Iterable[Slot], named: set[str]) -> None:
+    """Warns of references that no prompt names, but for kinds that say what they are by their own words."""
+    for slot in slots:
+        if slot.name not in named and not slot.prefix:
+            where = scope.document.where("references", slot.name)
+            scope.findings.warn(
+                f"{where}: no prompt names [{slot.name}], so the model is not told what the picture is for"
+            )
+
+
+def _warn_of_avoided(scope: Scope, card: ModelCard, places: Iterable[str]) -> None:
+    for where in places:
+        scope.findings.warn(
+            f"{where}: {card.name} makes one pass a step (true_cfg 1) and never reads a negative prompt, so this "
+            "is left out. Say in constraints what should be there instead"
+        )

@@ -28,7 +28,7 @@ from orchestrator.planning.rows import Row, Table, read_rows
 from orchestrator.planning.scope import Scope
 from orchestrator.planning.stops import GRAMMAR as GRAMMAR_OF_STOPS
 from orchestrator.planning.stops import read_rule
-from orchestrator.planning.variants import Variant, read_variants, variant_names
+from orchestrator.planning.variants import Variant, fixed_names, read_variants, variant_names
 
 MAX_ITEMS = 1_000_000
 
@@ -134,7 +134,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
     shapes = _read_shapes(told, card, findings)
     _check_gates(told, findings)
     _check_stops(told, settings, findings)
-    scope = Scope(told.document, table, variant_names(told), findings)
+    scope = Scope(told.document, table, variant_names(told), findings, fixed_names(told))
     slots = read_slots(told, scope, settings, registry)
     if card is not None:
         check_combination(told, card, registry, findings)
@@ -143,7 +143,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
     if count > MAX_ITEMS:
         findings.add(str(path), f"asks for {count:,} images", f"{MAX_ITEMS:,} is the most: split the campaign")
         variants = variants[:1]
-    drafts = write_drafts(told, scope, references, variants)
+    drafts = write_drafts(told, scope, references, variants, card)
     findings.raise_if_any()
     assert card is not None
     file = told.file

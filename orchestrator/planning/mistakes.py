@@ -8,15 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.planning.document import Place
-from orchestrator.planning.findings import shown
+from orchestrator.planning.document import Document, Place
+from orchestrator.planning.findings import Findings, nearest, shown, suggest
 
 STAND_IN = "x"
 KEY = "[key]"
 """How pydantic ends the place of a bad name."""
+
+
+def known_keys(
+    value: Mapping[str, Any], place: Place, model: type[BaseModel], document: Document, findings: Findings
+) -> tuple[dict[str, Any], Document]:
+    """The keys that `model` has; others are noted.
+
+    One that is plainly another's misspelling is taken for it, so that it is told once; its lines are found under
+    both names.
+    """
+    kept = {key: one for key, one in value.items() if key in model.model_fields}
+    for key in (key for key in value if key not in kept):
+        mend = suggest(key, model.model_fields, "Keys here")
+        findings.add(document.where(*place, key), "there is no such key", mend)
+        meant = nearest(key, model.model_fields, cutoff=0.75)
+        if meant is not None and meant not in kept:
+            kept[meant] = value[key]
+            document = document.renamed((*place, key), meant)
+    return kept, document
 
 
 def find_mistakes(value: Any, error: ValidationError) -> dict[Place, str]:
@@ -90,6 +109,8 @@ def without_mark(place: Place) -> Place:
 def repair(value: dict[str, Any], place: Place) -> dict[str, Any]:
     """The value with something harmless at the place."""
     top, *rest = place
+    if top == "prompt" and rest and isinstance(value[top], Mapping):
+        return {**value, top: without(value[top], tuple(rest))}
     if top in ("campaign", "model", "prompt"):
         return {**value, top: STAND_IN}
     if top in ("gates", "stop") and rest:
@@ -110,4 +131,13 @@ def repair(value: dict[str, Any], place: Place) -> dict[str, Any]:
         return {**value, top: lists}
     if top == "vary" and rest:
         return {**value, top: {name: one for name, one in value[top].items() if name != "zip"}}
+    return {key: one for key, one in value.items() if key != top}
+
+
+def without(value: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The value without the key at the place, or without the one above it where that is no mapping."""
+    top, *rest = place
+    inner = value.get(str(top))
+    if rest and isinstance(inner, Mapping) and rest[0] in inner:
+        return {**value, str(top): without(inner, tuple(rest))}
     return {key: one for key, one in value.items() if key != top}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.planning.document import Document
@@ -21,12 +21,16 @@ class Scope:
         table: the rows; where nothing is known of its columns, none is missed.
         names: parts of a variant; None when they could not be read, so that none is missed.
         findings: takes all mistakes.
+        fixed: values of names that are the same in every variant.
+        mends: what to do about names that others have and this scope lacks.
     """
 
     document: Document
     table: Table
     names: tuple[str, ...] | None
     findings: Findings
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    mends: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, source: str, *place: str | int) -> Template | None:
         """The template at a place of the campaign file; None, with the mistake noted, when it can't be used."""
@@ -45,7 +49,7 @@ class Scope:
     ) -> str | None:
         """The template's text for a row; None, with the mistake noted, when there is none."""
         try:
-            return template.fill(cells, variant)
+            return template.fill(cells, {**self.fixed, **variant} if self.fixed else variant)
         except TemplateMistake as mistake:
             columns = (mistake.column,) if mistake.column is not None else template.columns
             self._note(columns, row, mistake.what, mistake.mend, (place, mistake.mend), *place)
@@ -74,13 +78,15 @@ class Scope:
         return False
 
     def _knows_name(self, name: str, where: str) -> bool:
-        if self.names is None or name in self.names:
+        if self.names is None or name in self.names or name in self.fixed:
             return True
-        if name == "row":
+        if name in self.mends:
+            mend = self.mends[name]
+        elif name == "row":
             mend = "Name a column: {{ row.noun }}"
         elif self.table.columns and name in self.table.columns:
             mend = f"It is a column: write {{{{ row.{name} }}}}"
         else:
-            mend = suggest(name, (*self.names, "row.<column>"), "There are")
+            mend = suggest(name, (*self.fixed, *self.names, "row.<column>"), "There are")
         self.findings.add(where, f"the template names {name!r}, which is nothing here", mend)
         return False

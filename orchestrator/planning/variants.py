@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.planning.campaign_file import Told, Value
+from orchestrator.planning.brief_file import Value
+from orchestrator.planning.campaign_file import Told
 from orchestrator.planning.findings import Findings, shown
 from orchestrator.planning.templates import RESERVED
 
@@ -45,6 +46,11 @@ def variant_names(told: Told) -> tuple[str, ...] | None:
     return (*told.file.vary.lists, *told.file.vary.zip)
 
 
+def fixed_names(told: Told) -> Variant:
+    """Names that templates may use whose values are the same in every variant."""
+    return {} if told.file.market is None else {"market": told.file.market}
+
+
 def _merged(parts: tuple[Variant, ...]) -> Variant:
     merged: dict[str, Any] = {}
     for part in parts:
@@ -74,6 +80,8 @@ def _check_names(told: Told, findings: Findings) -> None:
         if not name.isidentifier() or name in RESERVED:
             mend = "Give a name of letters, digits and _ that means nothing else in templates"
             findings.add(told.document.where(*place), f"{name!r} can't be a name here", mend)
+        elif name in fixed_names(told):
+            findings.add(told.document.where(*place), f"{name!r} stands outside vary too", "Keep one of them")
         elif len(place) == 3 and name in free:
             findings.add(told.document.where(*place), f"{name!r} stands outside zip too", "Keep one of them")
 
