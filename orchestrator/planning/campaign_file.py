@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,6 +52,43 @@ class ReferenceEntry(BaseModel):
     options: dict[str, Any] = Field(
         default={},
         description="Options of the kind; texts are templates. `method` chooses how the picture is prepared.",
+    )
+
+
+class RowSource(BaseModel):
+    """Where rows come from, and how they are read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    source: Literal["table", "shopify", "merchant", "folder", "viton-hd", "dresscode"] | None = Field(
+        default=None,
+        description="What it is: table (columns as they are), shopify (a product export), merchant (a Google "
+        "Merchant feed), folder (of pictures), viton-hd or dresscode (pairs of person and garment).",
+        examples=["shopify"],
+    )
+    path: str = Field(
+        min_length=1,
+        description="The file or folder, relative to the campaign file.",
+        examples=["products_export.csv"],
+    )
+    per: Literal["sku", "product"] = Field(
+        default="sku", description="Of shopify and merchant: a row for each sku, or for each product."
+    )
+    pictures: str | None = Field(
+        default=None,
+        description="Of shopify and merchant: a folder in which pictures are looked for by the names that their "
+        "addresses end in. Those that are not there are fetched.",
+    )
+    pattern: str | None = Field(
+        default=None,
+        description="Of folder: what the names of pictures say, as in {sku}_{view}.jpg; each name in braces is a "
+        "column, * is what is not needed.",
+        examples=["{sku}_{view}.jpg"],
+    )
+    pairs: str | None = Field(
+        default=None,
+        description="Of viton-hd and dresscode: the pairs file, as test_pairs.txt; without it the usual one.",
+        examples=["test_pairs.txt"],
     )
 
 
@@ -257,6 +294,8 @@ def _name_keys(document: Document, findings: Findings) -> tuple[dict[str, Any], 
             if isinstance(entry, Mapping):
                 known[name], document = known_keys(entry, ("references", name), ReferenceEntry, document, findings)
         value["references"] = known
+    if isinstance(value.get("rows"), Mapping):
+        value["rows"], document = known_keys(value["rows"], ("rows",), RowSource, document, findings)
     if isinstance(prompt := value.get("prompt"), Mapping):
         value["prompt"], document = name_prompt_keys(prompt, ("prompt",), StructuredPrompt, document, findings)
     if isinstance(value.get("stop"), Mapping):
@@ -272,6 +311,8 @@ def _mend(place: Place) -> str:
         return str(ReferenceEntry.model_fields[str(place[2])].description)
     if place[0] == "references" and len(place) > 1:
         return "Give a name of letters, digits, - and _ with kind: and image: below it"
+    if place[0] == "rows" and len(place) > 1 and place[1] in RowSource.model_fields:
+        return str(RowSource.model_fields[str(place[1])].description)
     if place[0] == "vary" and len(place) > 1:
         return "Give a list of at least one text or number"
     if place[0] == "stop" and len(place) > 1:
