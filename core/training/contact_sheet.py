@@ -12,7 +12,7 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
 
-from core.training.evaluation import BASE, MODEL, Made
+from core.training.answers import BASE, MODEL, Made
 
 SIDE, GAP, MARGIN = 160, 10, 28
 """Pixels: of a picture, between pictures, around the sheet."""

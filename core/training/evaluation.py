@@ -1,37 +1,35 @@
 """A trained model held against drawings that it has never seen: made through the real generator, read, counted.
 
-Beside the model stand two others, on the same samples: its base, which is told everything in words and gets no
-references, and the drawings themselves, whose rates say how well the readers read.
+Beside the model stand three others, on the same samples: its base, which is told everything in words and gets no
+references; who pastes the references; and the drawings themselves, whose rates say how well the readers read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from core.cards import ModelCard, load_card
 from core.errors import BadInput
 from core.generation.dreamo import DreamO
-from core.requests import Preparation, Reference, Request
 from core.settings import Settings
+from core.training.answers import BASE, DRAWINGS, MODEL, PASTE, SOURCES, Made, Progressed, produce
 from core.training.measures import MEASURES, Interval, Seen, gathered, measure
+from core.training.pasting import pasted
+from core.training.world.choices import SPLITS, unseen
 from core.training.world.readers import Readers
 from core.training.world.reading import PERSON, PRODUCT
 from core.training.world.samples import REFERENCES, TASKS, Canvas, Sample, draw_sample
 from core.training.world.truth import Product, World
 
-MODEL, BASE, DRAWINGS = "model", "base", "drawings"
-SOURCES = (MODEL, BASE, DRAWINGS)
 MEASURED_TASKS = tuple(task for task in TASKS if task != "panels")
+MEASURED_SPLITS = tuple(split for split in SPLITS if split != "train")
 REPORT, TABLES = "report.json", "report.md"
-
-Progressed = Callable[[int, int, str], None]
+AWAY = {1: "one factor away", 2: "two factors away"}
+"""How many combinations of a held-out sample's things training never showed, at most."""
 
 
 def silent(done: int, total: int, what: str) -> None:
@@ -47,7 +45,8 @@ class Plan:
         count: samples of each task and split, numbered from 0.
         steps: None: the card's.
         canvas, reference: sizes of images and of references.
-        sources: which of `model`, `base` and `drawings`.
+        splits: which of `new`, as training has them, and `held-out`, whose combinations it never shows.
+        sources: which of `model`, `base`, `paste` and `drawings`.
     """
 
     card: str
@@ -62,18 +61,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One image, of whom, and the sample that it answers."""
-
-    source: str
-    split: str
-    sample: Sample
-    picture: Image.Image
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
-    """What `source` achieves in one task and split."""
+    """What `source` achieves in one task and split; `held-out` also in parts, by how far the samples are away."""
 
     source: str
     task: str
@@ -138,7 +127,8 @@ def evaluate(
     for source in plan.sources:
         of = open_to(card, plan.tasks) if source == MODEL else replace(card, adapters=(), embeddings="")
         generator = None if source == DRAWINGS else DreamO(of, settings, device)
-        for split, samples in drawn.items():
+        for split, every in drawn.items():
+            samples = [sample for sample in every if source != PASTE or shows_things(sample)]
             pictures = produce(samples, source, generator, steps, progressed)
             made += [Made(source, split, sample, one) for sample, one in zip(samples, pictures, strict=True)]
     rows = tuple(rows_of(made, readers, plan))
@@ -148,6 +138,11 @@ def evaluate(
         for name, one in found.items()
     }
     return Report(card.name, card.title, plan.world.name, plan.count, steps, shares, rows), made
+
+
+def shows_things(sample: Sample) -> bool:
+    """Whether it has a reference that can be pasted."""
+    return any(drawn.owner >= 0 for drawn in sample.references)
 
 
 def open_to(card: ModelCard, tasks: Sequence[str]) -> ModelCard:
@@ -160,7 +155,11 @@ def check(plan: Plan, readers: Readers) -> None:
     if readers.world.name != plan.world.name:
         what = f"are of the world {readers.world.name}, not {plan.world.name}"
         raise BadInput.at("readers", what, "Give readers of the world that is measured")
-    for what, given, known in (("task", plan.tasks, MEASURED_TASKS), ("source", plan.sources, SOURCES)):
+    for what, given, known in (
+        ("task", plan.tasks, MEASURED_TASKS),
+        ("split", plan.splits, MEASURED_SPLITS),
+        ("source", plan.sources, SOURCES),
+    ):
         for one in given:
             if one not in known:
                 raise BadInput.at(what, f"{one!r} can't be measured", f"Known are: {', '.join(known)}.")
@@ -182,63 +181,27 @@ def draw(plan: Plan, progressed: Progressed) -> dict[str, list[Sample]]:
     return found
 
 
-def produce(
-    samples: Sequence[Sample], source: str, generator: DreamO | None, steps: int, progressed: Progressed
-) -> list[Image.Image]:
-    """An image for each sample; of the drawings, their own. Same sample, same noise, whoever makes it."""
-    if generator is None:
-        return [sample.target for sample in samples]
-    numbers: dict[str, int] = {}
-    asked, given = [], []
-    for sample in samples:
-        seed = numbers.setdefault(sample.task, 0)
-        numbers[sample.task] += 1
-        asked.append(request_of(sample, source, generator.card, steps, seed))
-        given.append([Preparation(drawn.picture) for drawn in sample.references] if source == MODEL else [])
-    pictures: list[Image.Image] = []
-    chunk = 4 * generator.settings.batch_size
-    for start in range(0, len(asked), chunk):
-        part = slice(start, start + chunk)
-        pictures += [image.picture for image in generator.generate(asked[part], given[part])]
-        progressed(len(pictures), len(asked), f"made by the {source}")
-    return pictures
-
-
-def request_of(sample: Sample, source: str, card: ModelCard, steps: int, seed: int) -> Request:
-    """The model gets caption and references, the base everything in words."""
-    references = tuple(
-        Reference(f"{drawn.kind}-{number}", drawn.kind, sha256(drawn.picture.tobytes()).hexdigest())
-        for number, drawn in enumerate(sample.references, start=1)
-    )
-    return Request(
-        model=card.name,
-        prompt=sample.caption if source == MODEL else sample.spoken,
-        references=references if source == MODEL else (),
-        width=sample.target.width,
-        height=sample.target.height,
-        seed=seed,
-        steps=steps,
-        guidance=card.guidance,
-        first_step_guidance=card.first_step_guidance,
-        true_cfg=card.true_cfg,
-        negative_guidance=card.negative_guidance,
-        true_cfg_start=card.true_cfg_start,
-        true_cfg_end=card.true_cfg_end,
-    )
-
-
 def rows_of(made: Sequence[Made], readers: Readers, plan: Plan) -> Iterator[Row]:
     """Reads all images and gathers them: split by split, task by task, the sources below each other."""
-    seen = read(made, readers)
+    measured: dict[tuple[str, str, str], list[dict[str, float]]] = {}
+    for one, looked in zip(made, read(made, readers), strict=True):
+        rates = measure(one.sample, looked)
+        for split in splits_of(one, plan.world):
+            measured.setdefault((split, one.sample.task, one.source), []).append(rates)
     for split in plan.splits:
-        for task in plan.tasks:
-            for source in plan.sources:
-                measured = [
-                    measure(one.sample, looked)
-                    for one, looked in zip(made, seen, strict=True)
-                    if (one.source, one.sample.task, one.split) == (source, task, split)
-                ]
-                yield Row(source, task, split, gathered(measured))
+        for part in (split, *(f"{split}, {away}" for away in AWAY.values())):
+            for task in plan.tasks:
+                for source in plan.sources:
+                    if found := measured.get((part, task, source)):
+                        yield Row(source, task, part, gathered(found))
+
+
+def splits_of(one: Made, world: World) -> tuple[str, ...]:
+    """Its split; where that is held out, also the part by how many factors it is away."""
+    if one.split != "held-out":
+        return (one.split,)
+    farthest = max((unseen(world, placed.thing) for placed in one.sample.scene.things), default=0)
+    return (one.split, f"{one.split}, {AWAY[farthest]}") if farthest in AWAY else (one.split,)
 
 
 def read(made: Sequence[Made], readers: Readers) -> list[Seen]:
@@ -253,11 +216,20 @@ def read(made: Sequence[Made], readers: Readers) -> list[Seen]:
     for (subject, count), members in groups.items():
         readings = readers.things([made[index].picture for index in members], subject, count)
         found.update(zip(members, readings, strict=True))
-    return [Seen(scene, found[index]) for index, scene in enumerate(scenes)]
+    return [Seen(scene, found[index], likeness(made[index])) for index, scene in enumerate(scenes)]
 
 
-COLUMNS = ("fidelity", "kept", "adherence", "colours", "sides", "swapped", "place", "time", "style", "count")
-NAMES = {MODEL: "DreamO", BASE: "base, in words", DRAWINGS: "drawings (ceiling)"}
+def likeness(one: Made) -> float | None:
+    """How much its references look pasted into it; None where none shows a thing."""
+    shown = [drawn.picture for drawn in one.sample.references if drawn.owner >= 0]
+    return pasted(one.picture, shown) if shown else None
+
+
+COLUMNS = (
+    *("fidelity", "kept", "both", "adherence", "colours", "sides", "swapped", "pasted", "place", "time", "style"),
+    "count",
+)
+NAMES = {MODEL: "DreamO", BASE: "base, in words", PASTE: "pasted", DRAWINGS: "drawings (ceiling)"}
 
 
 def tables(report: Report) -> str:

@@ -30,15 +30,16 @@ from core.training.world.truth import Product
 GOVERNED = {"subject": LOOK, "identity": FACE, "tryon": GARMENT, "style": ()}
 """What a reference of each kind decides about the thing that it shows; the kind of thing itself is told."""
 RESAMPLED = 2000
-MEASURES = ("fidelity", "kept", "adherence", "colours", "swapped", "sides")
+MEASURES = ("fidelity", "kept", "both", "adherence", "colours", "swapped", "sides", "pasted")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was read off one image: the whole, and its things from left to right."""
+    """What was read off one image: the whole, its things from left to right, how pasted the references look."""
 
     scene: Reading
     things: Sequence[Reading]
+    pasted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ class Interval:
 def measure(sample: Sample, seen: Seen) -> dict[str, float]:
     """Every measure of one image.
 
-    `kept`: everything that the references decide is there. `colours`: both of a thing's. `sides`: each of several
-    things is where it belongs. `swapped`: each looks like another one. Any other name is an attribute's, governed
-    or told, as a mean over things.
+    `kept`: everything that the references decide is there. `colours`: both of a thing's. `both`, of several
+    products: each is of its kind and has its two colours, where it belongs. `sides`: each of several things is
+    where it belongs. `swapped`: each looks like another one. `pasted`: how much the references are in the image
+    as they are, a correlation and no share. Any other name is an attribute's, governed or told, as a mean over
+    things.
     """
     governed, told = rights_of(sample, seen)
     found: dict[str, float] = {}
@@ -75,6 +78,10 @@ def measure(sample: Sample, seen: Seen) -> dict[str, float]:
         found["colours"] = mean([all(rights) for rights in by_thing.values()])
     if len(sample.scene.things) > 1:
         found |= ownership(sample, seen)
+        if all(isinstance(placed.thing, Product) for placed in sample.scene.things):
+            found["both"] = float(all(recognisable(sample, seen)))
+    if seen.pasted is not None:
+        found["pasted"] = seen.pasted
     return found | {name: mean(rights) for name, rights in by_name.items()}
 
 
@@ -100,6 +107,12 @@ def rights_of(sample: Sample, seen: Seen) -> tuple[list[Right], list[Right]]:
         governed += [(owner, name, right) for name, right in matches(reading, truth, own).items()]
         told += [(owner, name, right) for name, right in matches(reading, truth, beyond).items()]
     return governed, told
+
+
+def recognisable(sample: Sample, seen: Seen) -> list[bool]:
+    """Of each product, whether one of its kind with its colours stands in its place."""
+    pairs = zip(seen.things, (truth_of(placed.thing) for placed in sample.scene.things), strict=True)
+    return [all(matches(reading, truth, ("kind", "colour", "second")).values()) for reading, truth in pairs]
 
 
 def ownership(sample: Sample, seen: Seen) -> dict[str, float]:

@@ -25,6 +25,8 @@ WORLDS = ("small", "full")
 @click.argument("what", metavar="DIR|CARD")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Of each task.")
 @click.option("--tasks", help="Separated by commas [all].")
+@click.option("--splits", default="new", show_default=True, help="new, held-out, or both separated by a comma.")
+@click.option("--sources", help="Of model, base, paste and drawings, separated by commas [all].")
 @click.option("--steps", type=click.IntRange(1), help="Denoising steps [the card's].")
 @click.option("--world", type=click.Choice(WORLDS), help="That samples are drawn from [the model's own].")
 @click.option(
@@ -46,6 +48,8 @@ def command(
     what: str,
     samples: int,
     tasks: str | None,
+    splits: str,
+    sources: str | None,
     steps: int | None,
     world: str | None,
     readers: Path | None,
@@ -57,7 +61,8 @@ def command(
 
     Its images of unseen samples are read by small networks, the readers, and held against what was asked: do
     products, faces and garments keep their looks, and is the prompt followed? The same is asked of the base in
-    words alone, and of drawings, which shows how well the readers read.
+    words alone, of references pasted into a place that the base draws, and of drawings, which shows how well the
+    readers read. The split held-out has nothing but combinations that training never showed.
 
     Readers of the small world come along. Those of another are trained when it is measured for the first time,
     which takes a processor about an hour, and kept below DREAMLINE_HOME. OUTPUT gets report.md, report.json and
@@ -65,7 +70,7 @@ def command(
 
     \b
     dreamline train eval training/mini --samples 20 --tasks subject,tryon
-    dreamline train eval models/dreamo-mini.toml -o measured
+    dreamline train eval models/dreamo-mini.toml --splits new,held-out -o measured
     """  # noqa: D301 - click reads the \b
     from orchestrator.cli.needing import require_torch
     from orchestrator.cli.train import resolve
@@ -75,6 +80,7 @@ def command(
     from core.training.evaluation import REPORT, TABLES, evaluate
 
     plan = plan_of(what, settings, world, samples, tasks, steps)
+    plan = replace(plan, splits=listed(splits), sources=listed(sources) if sources else plan.sources)
     out = output or folder_for(what)
     told = quiet if as_json else said
     read = readers_of(plan, readers, settings, told)
@@ -88,6 +94,11 @@ def command(
         return
     for name in (TABLES, REPORT, SHEET):
         click.echo(str(out / name))
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What commas separate."""
+    return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def folder_for(what: str) -> Path:
@@ -124,7 +135,7 @@ def plan_of(
     name = world or (recipe.world if recipe else None)
     if name is None:
         raise BadInput.at("option --world", f"nothing tells what {card} was trained on", "Say small or full")
-    chosen = tuple(one.strip() for one in tasks.split(",") if one.strip()) if tasks else MEASURED_TASKS
+    chosen = listed(tasks) if tasks else MEASURED_TASKS
     plan = Plan(str(card), KNOWN[name], samples, steps, chosen)
     if recipe is None:
         return plan

@@ -8,7 +8,8 @@ import pytest
 
 from core.cards import load_card
 from core.settings import Settings
-from core.training.evaluation import BASE, DRAWINGS, MODEL, Plan, Report, evaluate
+from core.training.answers import BASE, DRAWINGS, MODEL
+from core.training.evaluation import Plan, Report, evaluate
 from core.training.world.readers import SHIPPED, load_readers
 from core.training.world.truth import SMALL
 

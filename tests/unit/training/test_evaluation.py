@@ -15,15 +15,18 @@ from PIL import Image
 from core.errors import BadInput
 from core.settings import Settings
 from core.training.adapter import Adapter, adapter_tensors, save_adapter
+from core.training.answers import BASE, DRAWINGS, MODEL, PASTE, Made
 from core.training.base_model import build_base, save_base
 from core.training.contact_sheet import save_sheet, wrapped
-from core.training.evaluation import BASE, DRAWINGS, MODEL, Made, Plan, Report, Row, cell, evaluate, tables
+from core.training.evaluation import Plan, Report, Row, cell, evaluate, tables
 from core.training.measures import Interval, Seen, gathered, interval, measure
+from core.training.pasting import cut_out, paste, pasted
 from core.training.recipes import NewBase, nano
 from core.training.world.captions import caption_words
 from core.training.world.readers import new_readers
 from core.training.world.reading import truth_of, truth_of_scene
 from core.training.world.samples import Canvas, Drawn, Sample, draw_sample
+from core.training.world.scenes import draw_scene
 from core.training.world.truth import FULL, SMALL, Look, Placed, Product, Scene
 
 MUG = Product("mug", Look("red", "white", "stripes", "star"), 0.5)
@@ -118,6 +121,35 @@ def test_one_wrong_colour_swaps_nothing() -> None:
     assert measured["colours"] == 0.5
 
 
+def test_both_are_right_where_each_product_has_its_kind_and_colours() -> None:
+    assert measure(TWO, seen_of(TWO, {"emblem": "none"}, {"pattern": "stripes"}))["both"] == 1
+    assert measure(TWO, seen_of(TWO, {}, {"second": "red"}))["both"] == 0
+    assert measure(TWO, seen_of(TWO, truth_of(BOTTLE), truth_of(MUG)))["both"] == 0
+    assert "both" not in measure(ONE, seen_of(ONE))
+
+
+def test_what_was_pasted_is_told_from_what_was_drawn_anew() -> None:
+    canvas, reference = Canvas(128, 128), Canvas(96, 96)
+    drawn, laid = [], []
+    for seed in range(12):
+        sample = draw_sample(SMALL, "two-subjects", seed, canvas, reference, "new")
+        pictures = [one.picture for one in sample.references]
+        empty = draw_scene(replace(sample.scene, things=()), canvas).picture
+        drawn.append(pasted(sample.target, pictures))
+        laid.append(pasted(paste(sample, empty), pictures))
+    assert min(laid) > 0.7
+    assert np.mean(drawn) < np.mean(laid) - 0.2
+
+
+def test_white_inside_a_product_is_not_its_ground() -> None:
+    picture = Image.new("RGB", (40, 60), "white")
+    picture.paste((200, 30, 30), (10, 10, 30, 50))
+    picture.paste("white", (15, 20, 25, 30))
+    cut = cut_out(picture)
+    assert cut.size == (20, 40)
+    assert cut.getchannel("A").getextrema() == (255, 255)
+
+
 def test_bootstrap_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     covered = 0
@@ -194,16 +226,22 @@ def test_an_untrained_model_is_evaluated_to_the_end(card: Path, settings: Settin
     plan = Plan(str(card), SMALL, 2, tasks=TASKS, splits=("new", "held-out"), canvas=Canvas(64, 64))
     told: list[tuple[int, int, str]] = []
     report, made = evaluate(plan, settings, new_readers(SMALL), progressed=lambda *progress: told.append(progress))
-    assert [(row.split, row.task, row.source) for row in report.rows] == [
+    whole = [row for row in report.rows if "away" not in row.split]
+    assert [(row.split, row.task, row.source) for row in whole] == [
         (split, task, source)
         for split in ("new", "held-out")
         for task in TASKS
-        for source in (MODEL, BASE, DRAWINGS)
+        for source in (MODEL, BASE, PASTE, DRAWINGS)
+        if source != PASTE or task not in ("style", "text")
     ]
+    away = {row.split for row in report.rows} - {"new", "held-out"}
+    assert away <= {"held-out, one factor away", "held-out, two factors away"}
+    assert away
     assert all("adherence" in row.rates for row in report.rows)
     assert all(("fidelity" in row.rates) == (row.task != "text") for row in report.rows)
     assert all(("sides" in row.rates) for row in report.rows if row.task == "two-subjects")
-    assert len(made) == 3 * 2 * len(TASKS) * 2
+    assert len(made) == 3 * 2 * len(TASKS) * 2 + 2 * 2 * 3
+    assert all("pasted" in row.rates for row in report.rows if row.task == "subject")
     assert (10, 10, "made by the model") in told
     assert all(one.picture.size == (64, 64) for one in made)
     report.write(tmp_path)
