@@ -26,7 +26,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class OnStep(Protocol):
-    """Called after each denoising step; may raise `Stopped`, which the generator lets through."""
+    """Called after each denoising step; may raise `Stopped`, which the generator lets through.
+
+    Steps are counted over all requests of the call, so that one can tell when it will end.
+    """
 
     def __call__(self, step: int, steps: int) -> None: ...
 

@@ -59,6 +59,9 @@ class Settings:
     lease_seconds: float = _setting(20.0, "how long claimed work stays a worker's without a sign of life", least=1)
     poll_seconds: float = _setting(5.0, "how often an idle worker looks for work by itself", least=0.05)
     batch_size: int = _setting(8, "most images that are made together", least=1)
+    stay_seconds: float = _setting(
+        300.0, "how long a worker goes on with the model that it holds while other work waits for another model"
+    )
     batch_seconds: float = _setting(900.0, "longest that one batch may take before its process is ended", least=1)
     max_attempts: int = _setting(6, "claims after which unfinished work is given up as dead", least=1)
     retry_seconds: float = _setting(5.0, "pause before the second attempt; doubles with each one")

@@ -39,11 +39,13 @@ class FakeGenerator:
         on_step: OnStep | None = None,
     ) -> Iterator[Image]:
         """See `core.hookspecs.Generator`; steps are counted as a real model's would be."""
+        step, steps = 0, sum(request.steps for request in requests)
         for request, prepared in zip(requests, references, strict=True):
-            for step in range(1, request.steps + 1):
+            for _ in range(request.steps):
                 time.sleep(self._seconds / request.steps)
+                step += 1
                 if on_step is not None:
-                    on_step(step, request.steps)
+                    on_step(step, steps)
             yield Image(draw(request, prepared), request, {"generator": self.id})
 
 

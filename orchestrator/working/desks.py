@@ -33,7 +33,10 @@ Recorded: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 class Desk(Protocol):
-    """One kind of work. `queue` is where its wake-ups go, `wakes` whose work its results make ready."""
+    """One kind of work. `queue` is where its wake-ups go, `wakes` whose work its results make ready.
+
+    A desk that `keeps_models` loses time where its next work asks for another one.
+    """
 
     @property
     def queue(self) -> str: ...
@@ -43,6 +46,9 @@ class Desk(Protocol):
 
     @property
     def table(self) -> Table: ...
+
+    @property
+    def keeps_models(self) -> bool: ...
 
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         """What this machine can do, as plans pin it; `recorded` are the hashes of models' files by card."""
@@ -63,6 +69,7 @@ class Preparing:
     queue = "cpu"
     wakes = "gpu"
     table: Table = "preparation"
+    keeps_models = False
 
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         pins = []
@@ -109,6 +116,7 @@ class Making:
     queue = "gpu"
     wakes = None
     table: Table = "job"
+    keeps_models = True
 
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         pins = []

@@ -12,8 +12,9 @@ from core.settings import Settings
 SHARES = {"cpu": 0.5, "gpu": 0.9}
 """Of the machine's memory, by queue: preparing is modest; a large model waits in main memory for its turn."""
 
-RENEWED = {"cpu": 0.5, "gpu": 1.0}
-"""Of the limit: past it a process is renewed between batches. One that holds no model costs a second."""
+RENEWED = {"prepare": 0.5, "make": 1.0, "finish": 0.5}
+"""Of the limit, by role: past it a process is renewed while it has nothing to do. Without a model that costs a
+second."""
 
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux tells a container its limit (versions 2 and 1 of control groups)."""

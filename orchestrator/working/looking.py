@@ -7,6 +7,7 @@ look at a time is enough: whoever comes while one is under way makes it look onc
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import socket
@@ -27,16 +28,20 @@ from orchestrator.operating.meter import meter
 from orchestrator.records.database import Database
 from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
-from orchestrator.working.claims import Claim, claim
+from orchestrator.working.claims import Claim, Liking, claim
 from orchestrator.working.desks import Desk
+from orchestrator.working.likes import Likes
 from orchestrator.working.rescue import end_campaigns, rescue
-from orchestrator.working.supervisor import Supervisor
+from orchestrator.working.supervisor import Supervisor, Taken
 
 log = logging.getLogger("dreamline.worker")
 
 
 class Looker:
-    """One worker's eyes and hands for one kind of work. `wake(queue)` tells others to look."""
+    """One worker's eyes and hands for one kind of work. `wake(queue)` tells others to look.
+
+    `claimed` counts the pieces of work that it has taken since it started.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,11 @@ class Looker:
         self._wake = wake
         self._id = uuid.uuid4()
         self._supervisor = Supervisor(settings, database, open_storage(settings.store_url), desk, self._id)
+        self.claimed = 0
+        self._likes = Likes(settings.stay_seconds)
+        self._held = False
+        self._able: list[str] = []
+        self._signed = -math.inf
         self._one = threading.Lock()
         self._again = threading.Event()
         self._stopping = threading.Event()
@@ -102,28 +112,45 @@ class Looker:
             log.info("could not sign off: %s", error)
 
     def _work_off(self) -> None:
-        while not self._stopping.is_set():
-            meter().sign(self.desk.queue)
-            pins = self._pins()
-            with self._database.begin() as connection:
-                rescue(connection, self._settings.max_attempts)
-                claims = self._claim(connection, pins)
-                askers = read_askers(connection, self.desk.table, [one.id for one in claims]) if claims else {}
-            if not claims:
-                self._tell_ends()
-                return
-            with logs.about(**logs.on(self.desk.table, [one.id for one in claims], askers)):
-                log.info("%s: %d claimed", self.desk.table, len(claims))
-                began = time.monotonic()
-                self._supervisor.work(claims, self._hurry.is_set)
-                log.info("%s: %d answered in %.2f s", self.desk.table, len(claims), time.monotonic() - began)
+        self._signed = -math.inf
+        self.claimed += self._supervisor.work(self._more, self._stopping.is_set, self._hurry.is_set)
+        self._after_results()
+        if not self._stopping.is_set():
+            self._tell_ends()
+
+    def _more(self) -> Taken:
+        """Claims what is next, and does what is due between two batches."""
+        meter().sign(self.desk.queue)
+        self._after_results()
+        pins = self._pins()
+        with self._database.begin() as connection:
+            rescue(connection, self._settings.max_attempts)
+            found = self._claim(connection, pins)
+            askers = read_askers(connection, self.desk.table, [one.id for one in found]) if found else {}
+        self._held = self._held or bool(found)
+        about = logs.on(self.desk.table, [one.id for one in found], askers) if found else {}
+        with logs.about(**about):
+            if found:
+                log.info("%s: %d claimed", self.desk.table, len(found))
+        return Taken(found, about)
+
+    def _after_results(self) -> None:
+        """After a batch: what was made is judged, and those who wait for it are woken."""
+        if self._held:
+            self._held = False
             gating.judge(self._database, self._registry)
             if self.desk.wakes is not None:
                 self._wake(self.desk.wakes)
 
     def _claim(self, connection: Connection, pins: list[str]) -> list[Claim]:
         settings = self._settings
-        return claim(connection, self.desk.table, self._id, pins, settings.batch_size, settings.lease_seconds)
+        liking = self._likes.now() if self.desk.keeps_models else Liking()
+        found = claim(
+            connection, self.desk.table, self._id, pins, settings.batch_size, settings.lease_seconds, liking
+        )
+        if found:
+            self._likes.took(found[0].pin, found[0].batch)
+        return found
 
     def _tell_ends(self) -> None:
         if gating.judge(self._database, self._registry, thorough=True):
@@ -134,27 +161,40 @@ class Looker:
             self._registry.tell(Event("finished", name))
 
     def _pins(self) -> list[str]:
-        """What this worker can do now; signs on with it. Hashing a model's files takes no connection."""
-        recorded = self._database.patiently(read_recorded, seconds=5)
-        pins = self.desk.pins(recorded, self._registry, self._settings)
-        self._database.patiently(lambda connection: self._sign_on(connection, pins), seconds=5)
-        return pins
+        """What this worker can do; looked at and signed on with at each look and every few seconds of work.
 
-    def _sign_on(self, connection: Connection, pins: list[str]) -> None:
+        Hashing a model's files takes no connection.
+        """
+        if time.monotonic() - self._signed > self._settings.poll_seconds:
+            recorded = self._database.patiently(read_recorded, seconds=5)
+            self._able = self.desk.pins(recorded, self._registry, self._settings)
+            self._database.patiently(self._sign_on, seconds=5)
+            if self._signed > -math.inf:
+                # A campaign can end while there is always work for others.
+                self._tell_ends()
+            self._signed = time.monotonic()
+        return self._able
+
+    def _sign_on(self, connection: Connection) -> None:
         connection.execute(
             text("""
             insert into worker (id, host, process, queue, pins)
             values (:id, :host, :process, :queue, to_jsonb(cast(:pins as text[])))
-            on conflict (id) do update set seen_at = now(), pins = excluded.pins
+            on conflict (id) do update set seen_at = now(), pins = excluded.pins, busy = :busy, idle = :idle
             """),
             {
                 "id": self._id,
                 "host": socket.gethostname(),
                 "process": os.getpid(),
                 "queue": self.desk.queue,
-                "pins": pins,
+                "pins": self._able,
+                "busy": self._supervisor.busy,
+                "idle": self._supervisor.idle,
             },
         )
 
     def _sign_off(self, connection: Connection) -> None:
-        connection.execute(text("update worker set stopped_at = now() where id = :id"), {"id": self._id})
+        connection.execute(
+            text("update worker set stopped_at = now(), busy = :busy, idle = :idle where id = :id"),
+            {"id": self._id, "busy": self._supervisor.busy, "idle": self._supervisor.idle},
+        )

@@ -1,4 +1,4 @@
-"""Working: what a supervisor and its child say to each other, one pickled value at a time."""
+"""Working: what a supervisor and its children say to each other, one pickled value at a time."""
 
 from __future__ import annotations
 
@@ -6,21 +6,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.working.claims import Table
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """To the child: do these. Each payload has an `id` and what `load` of its desk put beside it.
+    """To a child that prepares or makes: do these, after what you have.
 
-    `unasked` are plugins whose scores are left out, each with the reason; `about` is what lines that the child
-    logs bear.
+    Attributes:
+        number: grows with every batch of this child's supervisor.
+        payloads: each has an `id` and what `load` of its desk put beside it.
+        about: what lines that the child logs bear.
+        follows: whether it was claimed while another batch was under way: what the child waits between the two is
+            waiting that could be spared.
     """
 
-    table: Table
+    number: int
     payloads: tuple[Mapping[str, Any], ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    follows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """To a child that finishes images: look at one that is in the store.
+
+    `stored` are the columns of its asset that are known, `unasked` plugins whose scores are left out, each with
+    the reason.
+    """
+
+    payload: Mapping[str, Any]
+    stored: Mapping[str, Any]
+    seconds: float
     unasked: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """To the child: these are no longer wanted, of whatever it has at this moment."""
+
+    ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +53,26 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
-    """To the child: these are no longer wanted."""
+class Begun:
+    """From the child: it is at this batch now."""
 
-    ids: frozenset[int]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Soon:
+    """From the child: its batch is about to end; another one that came now would lose no time."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """From a child that makes: one image is in the store, `seconds` after the one before."""
+
+    id: int
+    stored: Mapping[str, Any]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +103,21 @@ class Doing:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """From the child: one failure. `shared` when others were under way with it and any may be the cause."""
+    """From the child: one failure. `together` are all that were under way with it, where any may be the cause."""
 
     id: int
     error: Mapping[str, Any]
-    shared: bool = False
+    together: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """From the child: everything of the batch was answered."""
+    """From the child: everything of the batch was answered.
+
+    `busy` are the seconds that the generator was at work since the last time, `idle` those that it waited for a
+    batch which followed another.
+    """
+
+    number: int
+    busy: float = 0.0
+    idle: float = 0.0

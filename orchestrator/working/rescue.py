@@ -32,7 +32,8 @@ def _lost(connection: Connection, table: Table, max_attempts: int) -> int:
     rows = connection.execute(
         text(f"""
         with lost as (
-            select id, worker, batch, company from {table} where state = 'leased' and lease_until < clock_timestamp()
+            select id, worker, batch, company from {table}
+            where state = 'leased' and lease_until < clock_timestamp()
             order by lease_until limit {AT_ONCE} for update skip locked
         ), halves as (
             select *, ntile(2) over (partition by worker, batch, company order by id) as half from lost

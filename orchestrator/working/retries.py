@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,14 @@ process may have suffered from others."""
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`retry_in` seconds to the next attempt, None for never; `alone` asks for a batch of one."""
+    """`retry_in` seconds to the next attempt, None for never.
+
+    `alone` asks for a batch of one, `company` for one of those that bear the same number and nothing else.
+    """
 
     retry_in: float | None
     alone: bool
+    company: int | None = None
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     return told
 
 
-def halves(ids: Sequence[int]) -> dict[int, int | None]:
+def halves(ids: Collection[int]) -> dict[int, int | None]:
     """What becomes of a batch that failed when any of it may be the cause: for each id its company.
 
     The first half and the second each go on together, under the least of their ids; None is by itself. Whatever
@@ -53,6 +57,16 @@ def halves(ids: Sequence[int]) -> dict[int, int | None]:
     middle = (len(ordered) + 1) // 2
     parts = ordered[:middle], ordered[middle:]
     return {one: part[0] if len(part) > 1 else None for part in parts for one in part}
+
+
+def part(work: int, together: Collection[int], verdict: Verdict) -> Verdict:
+    """The verdict on one of several that failed together: none of them dies for it, and they part in halves.
+
+    Only a storage or a network that failed is waited for.
+    """
+    company = halves(together).get(work)
+    pause = 0.0 if verdict.retry_in is None or verdict.alone else verdict.retry_in
+    return Verdict(pause, alone=company is None, company=company)
 
 
 def judge(kind: str, attempt: int, max_attempts: int, pause: float, *, named: bool = False) -> Verdict:

@@ -1,35 +1,35 @@
-"""Working: one child under watch. Renews its leases from outside, ends it when they are lost.
+"""Working: claims in the hands of child processes. Renews their leases from outside, ends what has to be ended.
 
-The supervisor never imports a model or a plugin's heavy parts, so it stays awake whatever the child does.
+The supervisor never imports a model or a plugin's heavy parts, so it stays awake whatever a child does. One child
+prepares references or makes images; for images a second one looks at what was made, while the first goes on with
+the next. Of batches the first child has one under way and, shortly before that ends, the next.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from multiprocessing.connection import Connection as Wire
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 from typing import Any
 
 from core.errors import Infrastructure
 from core.settings import Settings
 from orchestrator import logs
+from orchestrator.operating.meter import meter
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
-from orchestrator.working import retries
-from orchestrator.working.claims import Claim, fail, give_back, renew
+from orchestrator.working import blame, retries
+from orchestrator.working.claims import Claim
 from orchestrator.working.desks import Desk
-from orchestrator.working.limits import RENEWED, memory_limit, memory_of
-from orchestrator.working.messages import Batch, Doing, Drop, Failed, Finished, Made, Ready
+from orchestrator.working.hands import Hands
+from orchestrator.working.ledger import Ledger
+from orchestrator.working.limits import RENEWED, memory_limit
+from orchestrator.working.messages import Begun, Doing, Failed, Finished, Made, Soon, Stored
+from orchestrator.working.station import Station
 
 log = logging.getLogger("dreamline.worker")
 
@@ -39,244 +39,268 @@ STARTING = 120.0
 CHANCES = 2
 """Processes in a row that a plugin may take along while it scores images before it is asked no more."""
 
+REVIEW = 0.25
+"""Seconds between two looks whether what is under way is still wanted."""
+
+ASK = 0.5
+"""Seconds between two questions for more work while there was none."""
+
+GRACE = 30.0
+"""Seconds that a generator may go on with images that nobody wants before its process is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Newly claimed work, and what lines that are logged about it bear."""
+
+    claims: Sequence[Claim]
+    about: Mapping[str, Any]
+
 
 class Supervisor:
-    """Does batches of one desk in one child process, started when needed and kept between batches."""
+    """Does the work of one desk in child processes, started when needed and kept between batches.
+
+    `busy` and `idle` are seconds that the generator was at work, and that it waited between two batches.
+    """
 
     def __init__(
         self, settings: Settings, database: Database, store: Storage, desk: Desk, worker: uuid.UUID
     ) -> None:
+        self.busy = self.idle = 0.0
         self._settings = settings
-        self._database = database
-        self._store = store
         self._desk = desk
-        self._worker = worker
-        self._process: subprocess.Popen[bytes] | None = None
-        self._wire: Wire | None = None
-        self._doing = Doing("it was started")
-        self._since = 0.0
+        self._ledger = Ledger(settings, database, store, desk, worker)
+        self._main = Station("make" if desk.table == "job" else "prepare")
+        self._finisher = Station("finish") if desk.table == "job" else None
+        self._hands = Hands()
         self._taken_along: Counter[str] = Counter()
+        self._renewed = self._reviewed = 0.0
 
-    def work(self, claims: Sequence[Claim], hurry: Callable[[], bool]) -> None:
-        """Does the claimed work; returns when each claim is done, failed, lost or given back.
+    def work(self, more: Callable[[], Taken], stopping: Callable[[], bool], hurry: Callable[[], bool]) -> int:
+        """Works until there is no more; returns how much was claimed.
 
-        `hurry` is asked several times a second; once it is true, what is unfinished is given back.
+        Args:
+            more: claims a batch, an empty one where nothing is ready.
+            stopping: asked several times a second; once true, what was not begun is given back, the rest ends.
+            hurry: once true, everything that is unfinished is given back at once.
+
+        Raises:
+            Infrastructure: a process did not start, or the database stays away.
         """
-        open_claims = {one.id: one for one in claims}
-        payloads = self._database.patiently(lambda connection: self._desk.load(connection, claims))
-        wire = self._child(open_claims, hurry)
-        still_ours = tuple(payload for payload in payloads if payload["id"] in open_claims)
+        count, ask_at, follows = 0, 0.0, False
         try:
-            self._begin(Doing("it read its work"))
-            wire.send(Batch(self._desk.table, still_ours, self._unasked(), logs.known()))
-            self._watch(wire, open_claims, hurry)
-        except (EOFError, OSError):
-            self._after_crash(open_claims)
+            while True:
+                if self._has_room() and not stopping() and time.monotonic() >= ask_at:
+                    taken = more()
+                    count += len(taken.claims)
+                    ask_at = 0.0 if taken.claims else time.monotonic() + ASK
+                    self._begin(taken, follows=follows)
+                    follows = bool(taken.claims)
+                if not self._hands.claims and (stopping() or (ask_at and not self._hands.batches)):
+                    return count
+                if hurry():
+                    self.stop()
+                    self._give_back(self._hands.claims)
+                    return count
+                self._turn(stopping=stopping())
         except BaseException:
             self.stop()
             raise
-        if self._process is not None and self._memory() > self._limit() * RENEWED[self._desk.queue]:
-            self.stop()
+        finally:
+            self._hands = Hands()
 
     def stop(self) -> None:
-        """Ends the child at once; its files can be half written, its rows can't."""
-        if self._wire is not None:
-            self._wire.close()
-        if self._process is not None:
-            # With whatever a plugin started: the child leads a process group of its own.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._wire = self._process = None
+        """Ends the processes at once; their files can be half written, their rows can't."""
+        for station in self._stations:
+            station.stop()
+        self._hands.batches.clear()
 
-    def _watch(self, wire: Wire, open_claims: dict[int, Claim], hurry: Callable[[], bool]) -> None:
-        began = renewed = time.monotonic()
-        while True:
-            if wire.poll(0.1):
-                message = wire.recv()
-                if isinstance(message, Finished):
-                    unanswered = {"class": retries.UNKNOWN, "message": "it was left without an answer"}
-                    self._fail_all(open_claims, unanswered)
-                    return
-                if isinstance(message, Doing):
-                    self._begin(message)
-                else:
-                    self._record(message, open_claims)
-                    if isinstance(message, Made):
-                        self._forgive()
-            now = time.monotonic()
-            if now - renewed > self._renewal and open_claims:
-                renewed = now
-                lost = self._renew(open_claims)
-                if not open_claims:
-                    log.warning("all leases of this batch were lost: its process is ended")
-                    self.stop()
-                    return
-                if lost:
-                    wire.send(Drop(lost))
-            if hurry():
-                self.stop()
-                self._give_back(open_claims)
-                return
-            error = self._past_limits(now, began)
+    @property
+    def _stations(self) -> list[Station]:
+        return [self._main] if self._finisher is None else [self._main, self._finisher]
+
+    def _has_room(self) -> bool:
+        """Whether another batch can be begun at once, or will be soon."""
+        batches = self._hands.batches
+        if len(self._hands.finishing) >= 2 * self._settings.batch_size:
+            return False
+        return not batches or (len(batches) == 1 and batches[0].soon)
+
+    def _begin(self, taken: Taken, *, follows: bool) -> None:
+        """Hands new claims to the child."""
+        if not taken.claims:
+            return
+        payloads = self._ledger.load(taken.claims)
+        batch = self._hands.take(taken.claims, payloads, {**logs.known(), **taken.about}, follows=follows)
+        for station in self._stations:
+            station.start()
+        self._main.send(batch)
+
+    def _turn(self, *, stopping: bool) -> None:
+        """One round: hears the children, keeps the leases, ends what has to be ended."""
+        meter().sign(self._desk.queue)
+        wires = {wire: station for station in self._stations if (wire := station.wire) is not None}
+        heard = wait(list(wires), timeout=0.1)
+        for wire, station in wires.items():
+            if wire in heard:
+                self._hear(station)
+        now = time.monotonic()
+        if now - self._renewed > self._settings.lease_seconds / 4 and self._hands.claims:
+            self._renewed = now
+            self._drop(self._ledger.renew(self._hands.claims))
+        if now - self._reviewed > REVIEW and self._hands.claims:
+            self._reviewed = now
+            self._review()
+        if stopping and (waiting := self._hands.not_begun()):
+            self._give_back(waiting)
+        for station in self._stations:
+            error = self._past_limits(station, now)
             if error is not None:
-                self.stop()
-                self._end(open_claims, error)
-                return
+                self._end(station, error)
 
-    def _past_limits(self, now: float, began: float) -> dict[str, Any] | None:
-        """Why the child has to be ended, if it has to."""
+    def _hear(self, station: Station) -> None:
+        """Takes what a process has said by now."""
+        try:
+            while station.wire is not None and station.wire.poll():
+                self._answer(station, station.receive())
+        except (EOFError, OSError):
+            self._after_crash(station)
+
+    def _answer(self, station: Station, message: Any) -> None:
+        if isinstance(message, Begun):
+            self._hands.begun(message.number)
+        elif isinstance(message, Soon):
+            self._hands.soon(message.number)
+        elif isinstance(message, Stored):
+            self._look_at(message)
+        elif isinstance(message, Made):
+            self._record(message)
+            if station is self._finisher:
+                self._forgive()
+                self._renew_if_grown(station, idle=not self._hands.finishing)
+        elif isinstance(message, Failed):
+            claim = self._hands.answered(message.id)
+            if claim is not None:
+                self._ledger.fail(claim, dict(message.error), together=message.together)
+        elif isinstance(message, Finished):
+            self.busy, self.idle = self.busy + message.busy, self.idle + message.idle
+            unanswered = {"class": retries.UNKNOWN, "message": "it was left without an answer"}
+            self._fail_all(self._hands.finished(message.number), unanswered)
+            self._renew_if_grown(station, idle=not self._hands.batches)
+
+    def _look_at(self, message: Stored) -> None:
+        """Hands an image that is in the store to the process that looks at images."""
+        finish = self._hands.stored(message)
+        if finish is not None and self._finisher is not None:
+            self._finisher.start()
+            self._finisher.send(replace(finish, unasked=self._unasked()))
+
+    def _record(self, message: Made) -> None:
+        claim = self._hands.answered(message.id)
+        if claim is not None:
+            self._ledger.keep(claim, message)
+
+    def _review(self) -> None:
+        """Lets go of what was cancelled, and gives back what was paused."""
+        found = self._ledger.review(self._hands.claims)
+        self._drop(found.lost)
+        self._give_back([one for one in self._hands.claims if one.id in found.unwanted])
+
+    def _drop(self, ids: frozenset[int]) -> None:
+        """Work that is no longer ours: the children go on without it."""
+        if ids:
+            for station in self._stations:
+                station.send(self._hands.drop(ids))
+
+    def _give_back(self, claims: Sequence[Claim]) -> None:
+        self._drop(frozenset(one.id for one in claims))
+        self._ledger.give_back(claims)
+
+    def _past_limits(self, station: Station, now: float) -> dict[str, Any] | None:
+        """Why a process has to be ended, if it has to."""
+        if station.wire is None:
+            return None
+        if not station.ready:
+            if now - station.since > STARTING:
+                raise self._unstarted(station, f"it took more than {STARTING:.0f} s")
+            return None
+        current = self._hands.batches[0] if station is self._main and self._hands.batches else None
+        if current is not None and current.unwanted_for(now, self._hands.open) > GRACE:
+            return {"class": retries.TIME, "message": f"went on for {GRACE:g} s with what nobody wants"}
+        busy = current.begun if current else None
+        if station is self._finisher and self._hands.finishing:
+            busy = station.since
         for seconds, since, variable in (
-            (self._settings.batch_seconds, began, "DREAMLINE_BATCH_SECONDS"),
+            (self._settings.batch_seconds, busy, "DREAMLINE_BATCH_SECONDS"),
             (
                 self._settings.plugin_seconds,
-                self._since if self._doing.plugin else now,
+                station.since if station.doing.plugin and busy is not None else None,
                 "DREAMLINE_PLUGIN_SECONDS",
             ),
         ):
-            if now - since > seconds:
+            if since is not None and now - since > seconds:
                 return {"class": retries.TIME, "message": f"not done after {seconds:g} s ({variable})"}
-        if self._memory() > self._limit():
+        if station.memory() > self._limit():
             message = f"its process took more than {self._limit() / 2**30:.1f} GB (DREAMLINE_CHILD_MEMORY_GB)"
             return {"class": retries.MEMORY, "message": message}
         return None
 
-    def _record(self, message: Any, open_claims: dict[int, Claim]) -> None:
-        claim = open_claims.pop(message.id, None) if isinstance(message, (Made, Failed)) else None
-        if claim is None:
-            return
-        if isinstance(message, Failed):
-            self._fail(claim, dict(message.error), shared=message.shared)
-            return
-        which = {"about": {self._desk.table: claim.id}}
-        try:
-            kept = self._database.patiently(
-                lambda connection: self._desk.keep(connection, self._store, claim, message, self._worker)
-            )
-        except Exception as error:
-            log.warning(
-                "%s %s: its result could not be recorded", self._desk.table, claim.id, exc_info=True, extra=which
-            )
-            self._fail(claim, retries.describe(error))
-            return
-        if not kept:
-            log.warning(
-                "%s %s: its lease was lost, the result is thrown away", self._desk.table, claim.id, extra=which
-            )
+    def _after_crash(self, station: Station) -> None:
+        how = station.how_it_ended()
+        if not station.ready:
+            raise self._unstarted(station, how)
+        log.warning("a working process (%s) ended by itself (%s)", station.role, how)
+        self._end(station, {"class": retries.CRASH, "message": f"its process ended by itself ({how})"})
 
-    @property
-    def _renewal(self) -> float:
-        """Seconds between renewals: three may fail before a lease runs out."""
-        return self._settings.lease_seconds / 4
-
-    def _renew(self, open_claims: dict[int, Claim]) -> frozenset[int]:
-        """Prolongs the leases; takes those that were lost out of `open_claims` and returns them."""
-        try:
-            with self._database.begin() as connection:
-                kept = renew(
-                    connection,
-                    self._desk.table,
-                    self._worker,
-                    list(open_claims.values()),
-                    self._settings.lease_seconds,
-                )
-        except Infrastructure as error:
-            log.warning("leases could not be renewed: %s", error)
-            return frozenset()
-        lost = frozenset(open_claims.keys() - kept)
-        for one in lost:
-            del open_claims[one]
-        return lost
-
-    def _after_crash(self, open_claims: dict[int, Claim]) -> None:
-        code = None
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(timeout=10)
+    def _unstarted(self, station: Station, how: str) -> Infrastructure:
+        """Gives everything back; what the process said last is told with the error."""
+        words = station.last_words()[-1:]
         self.stop()
-        how = "it fell silent" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
-        log.warning("the working process ended by itself (%s)", how)
-        self._end(open_claims, {"class": retries.CRASH, "message": f"its process ended by itself ({how})"})
+        self._give_back(self._hands.claims)
+        return Infrastructure(f"the working process ({station.role}) did not start ({how}): {' '.join(words)}")
 
-    def _end(self, open_claims: dict[int, Claim], error: Mapping[str, Any]) -> None:
-        """After the child had to end: blames what it was at, by name.
+    def _end(self, station: Station, error: Mapping[str, Any]) -> None:
+        """Ends a process, and settles what it was at."""
+        doing, words = station.doing, station.last_words()
+        station.stop()
+        told = blame.tell(error, doing, words)
+        if station is self._finisher:
+            self._end_looking(doing, told)
+        else:
+            self._end_making(doing, told)
 
-        Where it was at one piece of work, the others are given back as if nothing had happened; where it was
-        scoring an image, the image is kept without the scores that are missing.
-        """
-        doing = self._doing
-        told = {**error, "message": f"{error['message']} while {doing.words}"}
-        if doing.plugin:
-            told["plugin"] = doing.plugin
+    def _end_making(self, doing: Doing, told: Mapping[str, Any]) -> None:
+        """What was under way has failed; what is known not to be the cause, or was not begun, is given back."""
+        begun, waiting = self._hands.under_way(), self._hands.not_begun()
+        self._hands.batches.clear()
         if doing.id is None:
-            self._fail_all(open_claims, told)
-            return
+            self._fail_all(begun, told)
+        else:
+            for claim in (one for one in begun if one.id == doing.id):
+                self._hands.answered(claim.id)
+                self._ledger.fail(claim, told, named=bool(doing.plugin))
+            waiting = [*waiting, *(one for one in begun if one.id != doing.id)]
+        self._give_back(waiting)
+
+    def _end_looking(self, doing: Doing, told: Mapping[str, Any]) -> None:
+        """An image that was scored is kept without the missing scores; the others go to a new process."""
         if doing.so_far is not None:
             self._taken_along[doing.plugin] += 1
-            facts = doing.so_far.result["facts"]
-            unscored = {**facts["unscored"], doing.plugin: told["message"]}
-            result = {**doing.so_far.result, "facts": {**facts, "unscored": unscored}}
-            self._record(replace(doing.so_far, result=result), open_claims)
-        elif doing.id in open_claims:
-            self._fail(open_claims.pop(doing.id), told, named=bool(doing.plugin))
-        self._give_back(open_claims)
+            self._record(blame.without_scores_of(doing, told["message"]))
+        elif doing.id is not None:
+            claim = self._hands.answered(doing.id)
+            if claim is not None:
+                self._ledger.fail(claim, told, named=bool(doing.plugin))
+        if self._finisher is not None and self._hands.finishing:
+            self._finisher.start()
+            for finish in self._hands.finishing.values():
+                self._finisher.send(replace(finish, unasked=self._unasked()))
 
-    def _fail_all(self, open_claims: dict[int, Claim], error: Mapping[str, Any]) -> None:
-        shared = len(open_claims) > 1
-        for claim in open_claims.values():
-            self._fail(claim, error, shared=shared)
-
-    def _fail(self, claim: Claim, error: Mapping[str, Any], *, shared: bool = False, named: bool = False) -> None:
-        most, pause = self._settings.max_attempts, self._settings.retry_seconds
-        verdict = retries.judge(error["class"], claim.attempt, most, pause, named=named)
-        if shared:
-            verdict = retries.Verdict(0.0, alone=True)
-        self._database.patiently(
-            lambda connection: fail(
-                connection,
-                self._desk.table,
-                claim,
-                error,
-                retry_in=verdict.retry_in,
-                alone=verdict.alone,
-            )
-        )
-
-    def _give_back(self, open_claims: dict[int, Claim]) -> None:
-        self._database.patiently(
-            lambda connection: give_back(connection, self._desk.table, list(open_claims.values())), seconds=5
-        )
-
-    def _child(self, open_claims: dict[int, Claim], hurry: Callable[[], bool]) -> Wire:
-        if self._process is not None and self._process.poll() is None and self._wire is not None:
-            return self._wire
-        self.stop()
-        ours, theirs = socket.socketpair()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator.working.child", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
-        self._wire = Wire(os.dup(ours.fileno()))
-        ours.close()
-        began = renewed = time.monotonic()
-        try:
-            while time.monotonic() - began < STARTING and not hurry():
-                if self._wire.poll(0.1) and isinstance(self._wire.recv(), Ready):
-                    return self._wire
-                if time.monotonic() - renewed > self._renewal:
-                    renewed = time.monotonic()
-                    self._renew(open_claims)
-        except (EOFError, OSError):
-            pass
-        self.stop()
-        self._give_back(open_claims)
-        raise Infrastructure("the working process did not start; what it said is above")
-
-    def _begin(self, doing: Doing) -> None:
-        self._doing, self._since = doing, time.monotonic()
+    def _fail_all(self, claims: Sequence[Claim], error: Mapping[str, Any]) -> None:
+        together = [one.id for one in claims]
+        for claim in claims:
+            self._hands.answered(claim.id)
+            self._ledger.fail(claim, error, together=together)
 
     def _unasked(self) -> dict[str, str]:
         """Plugins that are not asked for scores any more, each with the reason."""
@@ -294,6 +318,7 @@ class Supervisor:
     def _limit(self) -> float:
         return memory_limit(self._settings, self._desk.queue)
 
-    def _memory(self) -> int:
-        """Bytes that the child takes; 0 when it is gone, which is told elsewhere."""
-        return (memory_of(self._process.pid) if self._process is not None else None) or 0
+    def _renew_if_grown(self, station: Station, *, idle: bool) -> None:
+        """Ends a process that has grown, while it has nothing to do; the next batch starts another."""
+        if idle and station.memory() > self._limit() * RENEWED[station.role]:
+            station.stop()

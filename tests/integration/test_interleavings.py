@@ -26,10 +26,10 @@ from orchestrator.working import claims
 from orchestrator.working.claims import Claim
 from orchestrator.working.dependents import let_dependents_go
 from orchestrator.working.desks import Making, Preparing
+from orchestrator.working.ledger import Ledger
 from orchestrator.working.looking import Looker
 from orchestrator.working.messages import Made
 from orchestrator.working.rescue import end_campaigns, rescue
-from orchestrator.working.supervisor import Supervisor
 
 ME = uuid.uuid4()
 ERROR = {"class": "bad input", "message": "mug.png: shows nothing"}
@@ -368,14 +368,14 @@ def test_a_result_that_can_not_be_written_down_fails_alone_and_says_why(
 ) -> None:
     seed_preparations(1)
     (claim,) = take(database, "preparation", "method")
-    supervisor = Supervisor(settings, database, store, Preparing(), ME)
+    ledger = Ledger(settings, database, store, Preparing(), ME)
     result: dict[str, Any] = {
         "result": store.put(b"x", "x"),
         "mask": None,
         "warnings": [],
         "facts": {"fact": fact},
     }
-    supervisor._record(Made(claim.id, result, 0.1), {claim.id: claim})
+    ledger.keep(claim, Made(claim.id, result, 0.1))
     assert values(database, "select state from preparation") in (["done"], ["failed"])
     assert "worker was lost" not in str(values(database, "select error from preparation"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from core.settings import Settings
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.working import claims, retries
-from orchestrator.working.desks import Making, Preparing
+from orchestrator.working.desks import Desk, Making, Preparing
+from orchestrator.working.hands import Hands
 from orchestrator.working.limits import machine_memory, memory_limit
 from orchestrator.working.messages import Doing, Made
 from orchestrator.working.supervisor import CHANCES, Supervisor
@@ -22,9 +24,20 @@ ME = uuid.uuid4()
 CRASHED = {"class": retries.CRASH, "message": "its process ended by itself (exit code 7)"}
 
 
-def take(database: Database, table: claims.Table, pin: str) -> dict[int, claims.Claim]:
+@pytest.fixture
+def supervise(settings: Settings, database: Database, store: Storage) -> Callable[[Desk], Supervisor]:
+    return lambda desk: Supervisor(settings, database, store, desk, ME)
+
+
+def hand_over(database: Database, supervisor: Supervisor, pin: str, *, begun: bool = True) -> list[claims.Claim]:
+    """A batch that a child of the supervisor has begun, or is yet to begin."""
     with database.begin() as connection:
-        return {one.id: one for one in claims.claim(connection, table, ME, [pin], 8, 20)}
+        found = claims.claim(connection, supervisor._desk.table, ME, [pin], 8, 20)
+    payloads = [{"id": one.id, "fence": one.fence} for one in found]
+    batch = supervisor._hands.take(found, payloads, {}, follows=False)
+    if begun:
+        supervisor._hands.begun(batch.number)
+    return found
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -33,12 +46,13 @@ def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_of_a_batch_only_the_reference_that_was_prepared_has_failed(
-    settings: Settings, database: Database, store: Storage, seed_preparations: Any
+    supervise: Any, database: Database, seed_preparations: Any
 ) -> None:
     first, second, third = seed_preparations(3)
-    supervisor = Supervisor(settings, database, store, Preparing(), ME)
-    supervisor._begin(Doing("plugin 'logo' prepared b.png", "logo", second))
-    supervisor._end(take(database, "preparation", "method"), CRASHED)
+    supervisor = supervise(Preparing())
+    hand_over(database, supervisor, "method")
+    supervisor._main.begin(Doing("plugin 'logo' prepared b.png", "logo", second))
+    supervisor._end(supervisor._main, CRASHED)
     assert rows(database, "select id, state, attempts, alone from preparation order by id") == [
         (first, "queued", 0, False),
         (second, "failed", 1, True),
@@ -49,38 +63,105 @@ def test_of_a_batch_only_the_reference_that_was_prepared_has_failed(
     assert error["message"] == "its process ended by itself (exit code 7) while plugin 'logo' prepared b.png"
 
 
-def test_where_nobody_is_known_to_be_at_work_all_come_back_alone(
-    settings: Settings, database: Database, store: Storage, seed_jobs: Any
+def test_where_nobody_is_known_to_be_at_work_all_come_back_in_halves(
+    supervise: Any, database: Database, seed_jobs: Any
 ) -> None:
-    seed_jobs(2)
-    supervisor = Supervisor(settings, database, store, Making(), ME)
-    supervisor._begin(Doing("generator fake/1 made 2 images"))
-    supervisor._end(take(database, "job", "model"), CRASHED)
-    assert rows(database, "select state, alone from job") == [("failed", True)] * 2
+    ids = seed_jobs(5)
+    supervisor = supervise(Making())
+    hand_over(database, supervisor, "model")
+    supervisor._main.begin(Doing("generator fake/1 made 5 images"))
+    supervisor._end(supervisor._main, CRASHED)
+    assert rows(database, "select id, state, alone, company from job order by id") == [
+        *((one, "failed", False, ids[0]) for one in ids[:3]),
+        *((one, "failed", False, ids[3]) for one in ids[3:]),
+    ]
+
+
+def test_one_poison_of_eight_is_alone_after_four_tries_and_the_others_are_made_in_seven(
+    supervise: Any, settings: Settings, database: Database, seed_jobs: Any
+) -> None:
+    ids = seed_jobs(8)
+    poison, supervisor, sizes = ids[5], supervise(Making()), []
+    while rows(database, "select 1 from job where state in ('queued', 'failed')"):
+        rows(database, "update job set state = 'queued' where state = 'failed' returning id")
+        batch = hand_over(database, supervisor, "model")
+        sizes.append(len(batch))
+        if poison in [one.id for one in batch]:
+            alone = batch[0].id if len(batch) == 1 else None
+            supervisor._main.begin(Doing("generator fake/1 made images", id=alone))
+            supervisor._end(supervisor._main, CRASHED)
+        for one in batch:
+            with database.begin() as connection:
+                claims.finish(connection, "job", one)
+        supervisor._hands = Hands()
+    assert dict(rows(database, "select state, count(*) from job group by state")) == {"done": 7, "dead": 1}
+    assert rows(database, f"select state, attempts from job where id = {poison}") == [("dead", 6)]
+    assert sorted(sizes) == [1, 1, 1, 1, 2, 2, 4, 4, 8]
+
+
+def test_what_was_handed_over_and_not_begun_is_given_back_without_blame(
+    supervise: Any, database: Database, seed_jobs: Any
+) -> None:
+    begun, waiting = seed_jobs(1, batch="square"), seed_jobs(2, batch="portrait")
+    supervisor = supervise(Making())
+    hand_over(database, supervisor, "model")
+    hand_over(database, supervisor, "model", begun=False)
+    supervisor._main.begin(Doing("generator fake/1 made it", id=begun[0]))
+    supervisor._end(supervisor._main, CRASHED)
+    assert rows(database, "select id, state, attempts from job order by id") == [
+        (begun[0], "failed", 1),
+        *((one, "queued", 0) for one in waiting),
+    ]
 
 
 def test_an_image_is_kept_from_a_scorer_that_is_asked_no_more_after_it_took_some_processes_along(
-    settings: Settings, database: Database, store: Storage, seed_jobs: Any
+    supervise: Any, database: Database, store: Storage, seed_jobs: Any
 ) -> None:
-    supervisor = Supervisor(settings, database, store, Making(), ME)
+    supervisor = supervise(Making())
     for number in range(CHANCES):
         assert supervisor._unasked() == {}
-        job, other = seed_jobs(2)
+        (job,) = seed_jobs(1)
+        hand_over(database, supervisor, "model")
         facts = {"unscored": {"taste": "not asked"}}
         result = {"sha256": store.put(b"%d" % number, "x"), "size": 1, "width": 1, "height": 1}
         result |= {"media_type": "image/png", "facts": facts, "look": 0}
         result["scores"] = [("colour", "liking", 0.5, "all", True, None)]
-        supervisor._begin(Doing("plugin 'taste' scored the image", "taste", job, Made(job, result, 0.1)))
-        supervisor._end(take(database, "job", "model"), CRASHED)
-        assert rows(database, f"select state from job where id in ({job}, {other}) order by id") == [
-            ("done",),
-            ("queued",),
-        ]
-        rows(database, f"update job set state = 'cancelled' where id = {other} returning id")
+        assert supervisor._finisher is not None
+        supervisor._finisher.begin(Doing("plugin 'taste' scored the image", "taste", job, Made(job, result, 0.1)))
+        supervisor._end(supervisor._finisher, CRASHED)
+        assert rows(database, f"select state from job where id = {job}") == [("done",)]
     ((unscored,),) = rows(database, "select distinct facts->'unscored' from asset")
     assert unscored == {"taste": "its process ended by itself (exit code 7) while plugin 'taste' scored the image"}
     assert rows(database, "select count(*) from score where plugin = 'colour'") == [(CHANCES,)]
     assert supervisor._unasked()["taste"].startswith("not asked: it took 2 processes along")
+
+
+def test_the_last_words_of_a_process_are_kept_with_the_error(
+    supervise: Any, database: Database, seed_jobs: Any
+) -> None:
+    (job,) = seed_jobs(1)
+    supervisor = supervise(Making())
+    hand_over(database, supervisor, "model")
+    supervisor._main.begin(Doing("generator fake/1 made it", id=job))
+    supervisor._main._lines.extend(["CUDA error: an illegal memory access", "Aborted"])
+    supervisor._end(supervisor._main, CRASHED)
+    ((error,),) = rows(database, "select error from job")
+    assert error["log"] == ["CUDA error: an illegal memory access", "Aborted"]
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "attempts"), [("held = true", "queued", 0), ("state = 'cancelled'", "cancelled", 1)]
+)
+def test_what_is_paused_or_cancelled_is_out_of_hand_at_the_next_look(
+    supervise: Any, database: Database, seed_jobs: Any, change: str, state: str, attempts: int
+) -> None:
+    first, second = seed_jobs(2)
+    supervisor = supervise(Making())
+    hand_over(database, supervisor, "model")
+    rows(database, f"update job set {change} where id = {first} returning id")
+    supervisor._review()
+    assert list(supervisor._hands.open) == [second]
+    assert rows(database, f"select state, attempts from job where id = {first}") == [(state, attempts)]
 
 
 @pytest.mark.parametrize(("named", "attempt", "dies"), [(True, 2, False), (True, 3, True), (False, 3, False)])
@@ -100,3 +181,23 @@ def test_the_limit_of_memory_is_the_setting_else_a_share_of_the_machine_or_its_c
     assert machine_memory([told]) == 1048576
     told.write_text("max\n")
     assert machine_memory([told, tmp_path / "none"]) > 1048576
+
+
+@pytest.mark.parametrize("size", range(1, 20))
+def test_halves_part_whatever_failed_together(size: int) -> None:
+    ids = list(range(100, 100 + size))
+    parts = retries.halves(ids)
+    assert set(parts) == set(ids)
+    numbers = [number for number in parts.values() if number is not None]
+    sizes = [numbers.count(number) for number in dict.fromkeys(numbers)]
+    assert all(1 < one <= (size + 1) // 2 for one in sizes)
+    assert sum(sizes) + list(parts.values()).count(None) == size
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempt", "pause"),
+    [(retries.CRASH, 6, 0.0), (retries.BAD_INPUT, 1, 0.0), (retries.INFRASTRUCTURE, 2, 4.0)],
+)
+def test_nothing_dies_for_what_it_failed_together_with(kind: str, attempt: int, pause: float) -> None:
+    verdict = retries.part(2, [1, 2, 3], retries.judge(kind, attempt, 6, 2.0))
+    assert (verdict.retry_in, verdict.alone, verdict.company) == (pause, False, 1)
