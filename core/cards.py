@@ -62,6 +62,7 @@ class ModelCard:
         notice: said whenever the card is planned or run.
         untried: true for cards that nobody has run on real weights.
         world: the drawn world that it knows, and whose readers score its images; empty: none.
+        languages: ISO 639-1 codes of those that its text encoders know; empty: any. Plans warn of others.
     """
 
     name: str
@@ -90,6 +91,7 @@ class ModelCard:
     notice: str = ""
     untried: bool = False
     world: str = ""
+    languages: tuple[str, ...] = ("en",)
     source: Path = field(default=Path(), compare=False)
 
     def digest(self, files: Mapping[str, str]) -> str:
@@ -99,7 +101,7 @@ class ModelCard:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-_WORDS = ("title", "licence", "purpose", "notice", "untried", "world", "source")
+_WORDS = ("title", "licence", "purpose", "notice", "untried", "world", "languages", "source")
 
 
 def read_card(path: Path) -> ModelCard:
@@ -117,7 +119,7 @@ def read_card(path: Path) -> ModelCard:
     problems = _problems(path, told)
     BadInput.gather(problems)
     told["adapters"] = tuple(Adapter(**adapter) for adapter in told.get("adapters", ()))
-    for key in ("sides", "alone"):
+    for key in ("sides", "alone", "languages"):
         if key in told:
             told[key] = tuple(told[key])
     return ModelCard(**told, source=path)
@@ -219,6 +221,7 @@ _WHOLE: Mapping[str, Callable[[Any], bool]] = {
     "text_tokens": lambda tokens: tokens > 0,
     "max_references": lambda most: 0 <= most <= 9,
     "alone": lambda kinds: all(isinstance(kind, str) for kind in kinds),
+    "languages": lambda codes: all(isinstance(code, str) for code in codes),
 }
 _MEND = {
     "sides": "Give two whole numbers, the smaller first",
@@ -233,6 +236,7 @@ _MEND = {
     "text_tokens": "Give one at least",
     "max_references": "DreamO has places for 0 to 9",
     "alone": "Give names of kinds",
+    "languages": 'Give codes as in ["en", "de"], or [] for any',
 }
 
 _TYPES: Mapping[str, Any] = {

@@ -30,6 +30,7 @@ COMMANDS = {
     "plan": "Say what a campaign file would make; writes nothing.",
     "plugins": "List plugins with their kinds and hooks; new, check.",
     "prepare": "Show what a kind makes of pictures, on a sheet.",
+    "prompt": "Print the prompts of a campaign file, with their sections.",
     "run": "Plan a campaign file, make its images and wait for them.",
     "schema": "Print the JSON schema of campaign files, for editors.",
     "train": "Train a model of your own: run, resume, report, eval, export.",

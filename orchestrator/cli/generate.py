@@ -156,6 +156,7 @@ def from_options(
             )
     problems += prompts.problems(asked["prompt"], [one.name for one in given], "option --prompt")
     BadInput.gather(problems)
+    tell_strange_words(card, asked["prompt"])
     changes = {key: asked[key] for key in (*asking.FROM_CARD, "negative_prompt")}
     size = {"width": width, "height": height}
     requests = [
@@ -163,6 +164,18 @@ def from_options(
         for k in range(asked["number"])
     ]
     return Order(card, requests, references, files)
+
+
+def tell_strange_words(card: ModelCard, prompt: str) -> None:
+    """Warns of a prompt in a script or a language that the model's text encoders do not know."""
+    from core.languages import names_of, strange_language, strange_script
+
+    if card.world or not card.languages:
+        return
+    strange = strange_script(prompt, card.languages) or strange_language(prompt, card.languages)
+    if strange is not None:
+        told = f"option --prompt: {strange.what} ({strange.sample})"
+        click.echo(f"{told}; the text encoders of {card.name} know {names_of(card.languages)}", err=True)
 
 
 def from_recipe(

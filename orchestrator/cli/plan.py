@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,9 +69,17 @@ def as_dict(plan: Plan, outlook: Outlook) -> dict[str, object]:
         "model": asdict(plan.model),
         **asdict(outlook),
         "formats": {shape.name: str(shape) for shape in plan.brief.shapes},
+        "example": example(plan),
         "warnings": list(plan.brief.warnings),
         "notice": plan.brief.card.notice,
     }
+
+
+def example(plan: Plan) -> dict[str, str]:
+    """The prompt of the first image, as a model will read it."""
+    first = plan.items[0]
+    request = json.loads(plan.jobs[first.job].request)
+    return {"row": first.row_key, "prompt": request["prompt"], "negative_prompt": request["negative_prompt"]}
 
 
 def describe(plan: Plan, outlook: Outlook) -> None:
@@ -83,6 +92,10 @@ def describe(plan: Plan, outlook: Outlook) -> None:
     )
     for shape in brief.shapes:
         click.echo(f"  {shape.name}: {shape}")
+    shown = example(plan)
+    click.echo(f"  prompt of {shown['row']}: {shown['prompt']}")
+    if shown["negative_prompt"]:
+        click.echo(f"  away from: {shown['negative_prompt']}")
     shared = f" ({outlook.shared:,} items share an image)" if outlook.shared else ""
     click.echo(
         f"  images: {outlook.new:,} new, {outlook.reused:,} reused, {outlook.failed:,} failed before{shared}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from core import prompts
 from core.cards import ModelCard
 from core.requests import Reference
 from orchestrator.planning.campaign_file import Told
+from orchestrator.planning.foreign import Foreign, Heard
 from orchestrator.planning.layers import read_layers
 from orchestrator.planning.passages import Passage
 from orchestrator.planning.references import Filled, References, Slot
@@ -46,6 +47,14 @@ class Plain:
         """The references that it has named so far."""
         return self.passage.named
 
+    def columns(self) -> frozenset[str]:
+        """The columns of the row that take part in it."""
+        return frozenset(self.passage.template.columns)
+
+    def names(self) -> frozenset[str]:
+        """The parts of a variant that take part in it."""
+        return frozenset(self.passage.template.names)
+
     def write(self, row: Row, data: Mapping[str, Any], variant: Variant) -> Written | None:
         """The prompt for a row; None, with the mistake noted, when there is none."""
         text = self.passage.write(row, data, variant)
@@ -62,6 +71,8 @@ def write_drafts(
     negative = _read_negative(told, scope)
     prefixes = tuple(slot.prefix for slot in references.slots)
     avoids = card is None or card.true_cfg != 1
+    foreign = Foreign(card, scope) if card is not None and prompt is not None else None
+    columns, names = (prompt.columns(), prompt.names()) if prompt else (frozenset(), frozenset())
     drafts = []
     for (row, data), by_variant in zip(rows, by_row, strict=True):
         for variant, filled in zip(variants, by_variant, strict=True):
@@ -72,10 +83,14 @@ def write_drafts(
             unwanted = [(negative.write(row, data, variant) if negative else "") or ""]
             unwanted += [written.avoid] if avoids else []
             text = prompts.with_prefixes(written.text, prefixes)
+            if foreign is not None:
+                foreign.hear(row, _heard(written, data, columns, variant, names))
             sections = written.sections
             drafts.append(Draft(row, variant, text, ", ".join(filter(None, unwanted)), filled, sections))
     if prompt is not None and drafts and not scope.findings:
         _warn_of_unnamed(scope, references.slots, prompt.named)
+        if foreign is not None:
+            foreign.warn()
         if card is not None and not avoids and isinstance(prompt, Structured):
             _warn_of_avoided(scope, card, prompt.avoided())
     return tuple(drafts)
@@ -105,10 +120,25 @@ def _read_negative(told: Told, scope: Scope) -> Passage | None:
     return Passage.read(source, scope, ("negative_prompt",), ())
 
 
+def _heard(
+    written: Written, data: Mapping[str, Any], columns: Iterable[str], variant: Variant, names: Iterable[str]
+) -> Iterator[Heard]:
+    """The texts of a row whose language is looked at: those that were filled in by themselves, then the whole."""
+    for column in columns:
+        if isinstance(cell := data.get(column), str) and cell:
+            yield cell, (column,)
+    for name in names:
+        if isinstance(part := variant.get(name), str):
+            yield part, ()
+    if written.sections:
+        yield from ((text, ()) for _, text in written.sections)
+    else:
+        yield written.text, ()
+
+
 def _note_empty(prompt: Plain | Structured, scope: Scope, row: Row) -> None:
     """Notes a prompt of which nothing is left, at the row where a row takes part in it."""
-    columns = sorted(prompt.columns() if isinstance(prompt, Structured) else prompt.passage.template.columns)
-    if columns:
+    if columns := sorted(prompt.columns()):
         scope.findings.add(
             scope.table.where(row, *columns), "the prompt is empty", "Say what to make", group="empty"
         )

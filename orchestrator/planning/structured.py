@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.planning.campaign_file import Told
+from orchestrator.planning.document import Place
 from orchestrator.planning.findings import suggest
 from orchestrator.planning.layers import MARKET, Layer, Resolved, Said, everything, markets_of, resolve
 from orchestrator.planning.passages import Passage
@@ -112,6 +113,15 @@ class Structured:
         passages = (one for sheet in sheets for each in sheet.sections.values() for one in each)
         return frozenset(column for one in passages for column in one.template.columns)
 
+    def names(self) -> frozenset[str]:
+        """The parts of a variant that take part in it."""
+        sheets = [sheet for sheet in self._sheets.values() if sheet is not None]
+        values = [one.template for sheet in sheets for one in sheet.values.values() if one.template is not None]
+        used = {name for sheet in sheets for name in _names(sheet)} | {
+            name for one in values for name in one.names
+        }
+        return frozenset(used & set(self.scope.names or ()))
+
     def _check_twice(self) -> None:
         """Notes variables that the campaign both sets and varies."""
         for name in self.layers[-1].says.set:
@@ -133,19 +143,15 @@ class Structured:
     def _check_markets(self) -> Sequence[str]:
         """The markets that the campaign is for, one without a name when it says none; unknown ones are noted."""
         vary = self.told.file.vary
-        asked = {("vary", MARKET): vary.lists.get(MARKET), ("vary", "zip", MARKET): vary.zip.get(MARKET)}
-        places = {(*key, index): one for key, ones in asked.items() for index, one in enumerate(ones or ())}
-        if self.told.file.market is not None:
-            places[(MARKET,)] = self.told.file.market
+        asked: dict[Place, str] = {} if self.told.file.market is None else {(MARKET,): self.told.file.market}
+        asked |= {("vary", MARKET, index): str(one) for index, one in enumerate(vary.lists.get(MARKET, []))}
+        asked |= {("vary", "zip", MARKET, index): str(one) for index, one in enumerate(vary.zip.get(MARKET, []))}
         known = markets_of(self.layers)
-        for place, market in places.items():
-            if known and str(market) not in known:
-                mend = f"{suggest(str(market), known, 'Markets')}. Where nothing differs, say so: {market}: {{}}"
-                where = self.told.document.where(*place)
-                self.scope.findings.add(where, f"the prompt has no market {str(market)!r}", mend)
-        return [str(market) for market in dict.fromkeys(places.values()) if not known or str(market) in known] or [
-            ""
-        ]
+        unknown = {place: market for place, market in asked.items() if known and market not in known}
+        for place, market in unknown.items():
+            mend = f"{suggest(market, known, 'Markets')}. Where nothing differs, say so: {market}: {{}}"
+            self.scope.findings.add(self.told.document.where(*place), f"the prompt has no market {market!r}", mend)
+        return [one for one in dict.fromkeys(asked.values()) if one not in unknown.values()] or [""]
 
     def _sheet(self, market: str) -> _Sheet | None:
         if market not in self._sheets:
@@ -205,11 +211,11 @@ class Structured:
         where = campaign.where("use")
         self.scope.findings.add_once(where, f"{what}, which {file} wants for its {section}", mend)
 
-    def _passage(self, section: str, layer: Layer, place: Sequence[str | int], text: str) -> Passage | None:
-        key = (id(layer), tuple(place))
+    def _passage(self, section: str, layer: Layer, place: Place, text: str) -> Passage | None:
+        key = (id(layer), place)
         if key not in self._passages:
             references = () if section == AVOID else self.references
-            passage = Passage.read(text, self._scope(layer), tuple(place), references)
+            passage = Passage.read(text, self._scope(layer), place, references)
             if passage is not None:
                 passage.named = self.named
             self._passages[key] = passage
