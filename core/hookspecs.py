@@ -69,7 +69,8 @@ class Generator(Protocol):
 class Event:
     """Something that happened to a campaign, told after it was committed.
 
-    `kind` is one of planned, started, paused, resumed, finished, cancelled, retried, decided.
+    `kind` is one of planned, started, paused, resumed, stopped (by a rule), piloted (its pilot is made), finished,
+    cancelled, retried, decided.
     """
 
     kind: str

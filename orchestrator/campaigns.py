@@ -1,4 +1,4 @@
-"""The verbs on a campaign: record, start, pause, resume, cancel, retry.
+"""The verbs on a campaign: record, start, pause, resume, cancel, retry, stop.
 
 Each is one transaction under one lock, so that two of them never cross; observers are told after the commit.
 Jobs are shared between campaigns: a job is `held` while no running campaign wants it, and is cancelled only
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -17,64 +16,71 @@ from sqlalchemy import Connection, text
 from core.errors import BadInput
 from core.hookspecs import Event
 from core.registry import Registry
-from orchestrator import gating, wanted
+from orchestrator import entry, gating, wanted
+from orchestrator.entry import Found
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.writing import Outlook, look_ahead, write_plan
+from orchestrator.planning.sample import draw_sample
+from orchestrator.planning.writing import Outlook, look_ahead, read_pilot, write_plan
 from orchestrator.records import storage
-from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
+from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.records.states import CAMPAIGN_MOVES, Campaign
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A campaign as the verbs see it."""
-
-    id: int
-    name: str
-    state: Campaign
-    plan: int
+from orchestrator.tallies import find_reached
 
 
 def record(
-    database: Database, store: storage.Storage, registry: Registry, plan: Plan, *, start: bool = False
+    database: Database,
+    store: storage.Storage,
+    registry: Registry,
+    plan: Plan,
+    *,
+    start: bool = False,
+    pilot: int = 0,
+    anyway: bool = False,
+    owner: str = "",
 ) -> Outlook:
     """Writes a plan, and with `start` starts it: the references' files first, then every row in one transaction.
 
-    Planning the same brief again changes nothing; another brief under the same name replaces the items.
+    Planning the same brief again changes nothing; another brief under the same name replaces the items. A pilot
+    keeps the items that it had, and gets more where it asks for more.
+
+    Args:
+        database: gets the rows.
+        store: gets the references' files.
+        registry: whose observers are told.
+        plan: what to write.
+        start: lets workers have its jobs; without, it stays as it was, or planned.
+        pilot: starts with at most so many items, a sample of all; 0: all of them.
+        anyway: starts it also past its stop rules, which count anew from now on.
+        owner: whose it is where neither the file says so nor it was said before.
 
     Raises:
-        BadInput: a reference file is no longer what was planned.
+        BadInput: a reference file is no longer what was planned, or a stop rule would stop it at once.
     """
-    sizes = _store_references(store, plan)
+    sizes = entry.store_references(store, plan)
     with database.begin() as connection:
         _lock(connection)
-        _keep_from_sweep(connection, store, plan)
+        entry.keep_from_sweep(connection, store, plan)
         outlook = look_ahead(connection, plan)
         gates_before = gates(connection, plan.brief.campaign)
-        found = _upsert(connection, plan, start=start)
-        connection.execute(
-            text("""
-            insert into reference (sha256, source, size)
-            select * from unnest(cast(:keys as text[]), cast(:sources as text[]), cast(:sizes as bigint[]))
-            on conflict (sha256) do nothing
-            """),
-            {
-                "keys": list(plan.brief.files),
-                "sources": [str(path.absolute()) for path in plan.brief.files.values()],
-                "sizes": [sizes[sha256] for sha256 in plan.brief.files],
-            },
-        )
+        found = entry.write(connection, plan, start=start, pilot=pilot, owner=owner)
+        entry.write_references(connection, plan, sizes)
         running = found.state is Campaign.RUNNING
         wanted.remember(connection, found.id)
         wanted.lock_work(connection, found.id)
-        write_plan(connection, found.id, found.plan, plan, held=not running)
+        sample = draw_sample(plan.items, pilot, read_pilot(connection, found.id)) if start and pilot else ()
+        write_plan(connection, found.id, found.plan, plan, held=not running or found.pilot > 0, pilot=sample)
         wanted.cancel_former(connection)
         gating.mark(connection, found.id, again=gates_before != dict(plan.brief.gates))
+        if found.pilot:
+            # What an earlier start without a pilot let go.
+            wanted.hold(connection, found.id)
         if running:
             wanted.release(connection, found.id)
+        if start:
+            _require_room(connection, found, anyway=anyway)
         _note(connection, found.id, "planned", {"plan": found.plan, "items": outlook.items})
         if start:
-            _note(connection, found.id, "started", {})
+            _note(connection, found.id, "started", {"pilot": found.pilot})
     registry.tell(Event("planned", found.name, {"items": outlook.items, "new": outlook.new}))
     if start:
         registry.tell(Event("started", found.name))
@@ -88,7 +94,10 @@ def gates(connection: Connection, name: str) -> dict[str, str]:
 
 
 def start(database: Database, registry: Registry, name: str) -> None:
-    """Lets workers have the campaign's jobs; also brings back what was cancelled. Starting twice is no error."""
+    """Lets workers have the campaign's jobs; also brings back what was cancelled. Starting twice is no error.
+
+    During a pilot these are the pilot's.
+    """
     _verb(database, registry, name, "started", Campaign.RUNNING, wanted.release)
 
 
@@ -97,19 +106,81 @@ def pause(database: Database, registry: Registry, name: str) -> None:
     _verb(database, registry, name, "paused", Campaign.PAUSED, wanted.hold)
 
 
-def resume(database: Database, registry: Registry, name: str) -> None:
-    """Goes on with a paused campaign.
+def resume(database: Database, registry: Registry, name: str, *, anyway: bool = False) -> None:
+    """Goes on with a paused campaign; after its pilot, with the rest.
+
+    Args:
+        database: with the campaign.
+        registry: whose observers are told.
+        name: the campaign's.
+        anyway: also past its stop rules, which count anew from now on.
 
     Raises:
-        BadInput: it is not paused.
+        BadInput: it is not paused, or a stop rule would stop it at once.
     """
+
+    def go_on(connection: Connection, campaign: int) -> None:
+        if found.paused_by == "pilot":
+            connection.execute(text("update campaign set pilot = 0 where id = :id"), {"id": campaign})
+        wanted.release(connection, campaign)
+        _require_room(connection, found, anyway=anyway)
+
     with database.begin() as connection:
         found = find(connection, name)
     if found.state not in (Campaign.PAUSED, Campaign.RUNNING):
         raise BadInput.at(
             f"campaign {name!r}", f"is {found.state}, not paused", "Start it with `dreamline run FILE`"
         )
-    _verb(database, registry, name, "resumed", Campaign.RUNNING, wanted.release)
+    _verb(database, registry, name, "resumed", Campaign.RUNNING, go_on)
+
+
+def stop(database: Database, registry: Registry, campaign: int) -> str:
+    """Pauses a running campaign one of whose stop rules is reached; returns why, or nothing."""
+    with database.begin() as connection:
+        if find_reached(connection, campaign) is None:
+            return ""
+    with database.begin() as connection:
+        # Again, under the lock: meanwhile it may have been paused, planned anew, or let go on anyway.
+        _lock(connection)
+        row = connection.execute(
+            text("select name, state from campaign where id = :id for update"), {"id": campaign}
+        ).one_or_none()
+        reached = find_reached(connection, campaign) if row is not None and row.state == "running" else None
+        if row is None or reached is None:
+            return ""
+        connection.execute(
+            text("""
+            update campaign set state = 'paused', paused_by = 'rule', reason = :why, changed_at = now()
+            where id = :id
+            """),
+            {"id": campaign, "why": reached.why},
+        )
+        wanted.hold(connection, campaign)
+        _note(connection, campaign, "stopped", {"rule": reached.rule, "why": reached.why})
+    registry.tell(Event("stopped", row.name, {"rule": reached.rule, "why": reached.why}))
+    return reached.why
+
+
+def set_priority(database: Database, name: str, priority: int) -> int:
+    """Says how soon images of a campaign are made, those that wait too; returns how many of these there are.
+
+    The file's own `priority` holds again once it is planned again.
+
+    Raises:
+        BadInput: there is no such campaign, or the number is out of range.
+    """
+    if not -1000 <= priority <= 1000:
+        raise BadInput.at("priority", f"{priority} is out of range", "Say a number from -1000 to 1000")
+    with database.begin() as connection:
+        _lock(connection)
+        found = find(connection, name)
+        connection.execute(
+            text("update campaign set priority = :priority, changed_at = now() where id = :id"),
+            {"id": found.id, "priority": priority},
+        )
+        changed = wanted.set_priority(connection, found.id)
+        _note(connection, found.id, "priority", {"priority": priority})
+    return changed
 
 
 def cancel(database: Database, registry: Registry, name: str) -> None:
@@ -148,14 +219,14 @@ def find(connection: Connection, name: str) -> Found:
         BadInput: there is none; names those there are.
     """
     row = connection.execute(
-        text("select id, name, state, plan from campaign where name = :name"), {"name": name}
+        text("select id, name, state, plan, pilot, paused_by from campaign where name = :name"), {"name": name}
     ).one_or_none()
     if row is None:
         names = connection.execute(text("select name from campaign order by changed_at desc limit 8")).scalars()
         raise BadInput.at(
             "campaign", f"there is none called {name!r}", f"There are: {', '.join(names) or 'none yet'}"
         )
-    return Found(row.id, row.name, Campaign(row.state), row.plan)
+    return Found(row.id, row.name, Campaign(row.state), row.plan, row.pilot, row.paused_by)
 
 
 def _verb(
@@ -177,56 +248,34 @@ def _verb(
                 + (", ".join(sorted(CAMPAIGN_MOVES[found.state] - {found.state})) or "nothing else"),
             )
         connection.execute(
-            text("update campaign set state = :state, reason = '', changed_at = now() where id = :id"),
-            {"state": after, "id": found.id},
+            text("""
+            update campaign set state = :state, changed_at = now(),
+                reason = case when state = :state then reason else '' end,
+                paused_by = case when state = :state then paused_by else :paused_by end
+            where id = :id
+            """),
+            {"state": after, "paused_by": "person" if after is Campaign.PAUSED else "", "id": found.id},
         )
         change(connection, found.id)
         _note(connection, found.id, what, {})
     registry.tell(Event(what, name))
 
 
-def _store_references(store: storage.Storage, plan: Plan) -> dict[str, int]:
-    sizes = {}
-    for sha256, path in plan.brief.files.items():
-        data = path.read_bytes()
-        if store.put(data, f"reference-{path.name}") != sha256:
-            raise BadInput.at(str(path), "was changed while it was being planned", "Plan again")
-        sizes[sha256] = len(data)
-    return sizes
-
-
-def _keep_from_sweep(connection: Connection, store: storage.Storage, plan: Plan) -> None:
-    """From here to the commit no sweep deletes; what one took since it was stored is stored again."""
-    connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
-    for sha256, path in plan.brief.files.items():
-        if not store.exists(sha256):
-            store.put(path.read_bytes(), f"reference-{path.name}")
-
-
-def _upsert(connection: Connection, plan: Plan, *, start: bool) -> Found:
-    row = connection.execute(
-        text("""
-        insert into campaign (name, state, model, source, text, plan, priority, gates)
-        values (:name, case when :start then 'running' else 'planned' end, :model, :source, :text, 1, :priority,
-            cast(:gates as jsonb))
-        on conflict (name) do update set model = excluded.model, source = excluded.source,
-            text = excluded.text, priority = excluded.priority, gates = excluded.gates,
-            plan = campaign.plan + 1, changed_at = now(),
-            state = case when :start then 'running'
-                when campaign.state in ('running', 'paused') then campaign.state else 'planned' end
-        returning id, name, state, plan
-        """),
-        {
-            "name": plan.brief.campaign,
-            "model": plan.model.card,
-            "source": str(plan.brief.path.absolute()),
-            "text": plan.brief.text,
-            "priority": plan.brief.priority,
-            "gates": json.dumps(dict(plan.brief.gates)),
-            "start": start,
-        },
-    ).one()
-    return Found(row.id, row.name, Campaign(row.state), row.plan)
+def _require_room(connection: Connection, found: Found, *, anyway: bool) -> None:
+    """Refuses to start what would be stopped at once; `anyway` lets the rules count from now on instead."""
+    if anyway:
+        connection.execute(
+            text("update campaign set stop_from = clock_timestamp() where id = :id"), {"id": found.id}
+        )
+        return
+    reached = find_reached(connection, found.id)
+    if reached is not None:
+        raise BadInput.at(
+            f"campaign {found.name!r}",
+            f"would be stopped at once by its {reached.why}",
+            "Change the rule below stop: in its file and `dreamline run` that, or say --anyway: the rule counts "
+            "anew then",
+        )
 
 
 def _lock(connection: Connection) -> None:

@@ -15,18 +15,26 @@ from orchestrator.records.states import ENDED, Work
 class Progress:
     """One campaign now.
 
-    `jobs` counts its distinct images by state, `gates` its items by how they stand against its gates; `rate` is
-    images a minute lately.
+    `jobs` counts its distinct images by state, `sample` those of its pilot, `gates` its items by how they stand
+    against its gates; `rate` is images a minute lately. `pilot` is not 0 while only the pilot is made; `reason`
+    says why it is paused where that was no person (`paused_by`).
     """
 
     id: int
     name: str
+    owner: str
     state: str
+    reason: str
+    paused_by: str
+    priority: int
+    pilot: int
+    stop: dict[str, Any]
     model: str
     source: str
     items: int
     obsolete: int
     jobs: dict[str, int]
+    sample: dict[str, int]
     preparations: dict[str, int]
     gates: dict[str, int]
     rate: float | None
@@ -34,12 +42,22 @@ class Progress:
     changed_at: datetime.datetime
 
     @property
+    def scope(self) -> dict[str, int]:
+        """The images that are being made, by state: during a pilot its own."""
+        return self.sample if self.pilot else self.jobs
+
+    @property
     def total(self) -> int:
-        return sum(self.jobs.values())
+        return sum(self.scope.values())
 
     @property
     def ended(self) -> int:
-        return sum(self.jobs[state] for state in ENDED)
+        return sum(self.scope[state] for state in ENDED)
+
+    @property
+    def later(self) -> int:
+        """Images that wait until the pilot was reviewed."""
+        return sum(self.jobs[state] - self.scope[state] for state in self.jobs if state not in ENDED)
 
     @property
     def left(self) -> tuple[float, float] | None:
@@ -53,12 +71,19 @@ class Progress:
         """For `--json`."""
         return {
             "name": self.name,
+            "owner": self.owner,
             "state": self.state,
+            "reason": self.reason,
+            "paused_by": self.paused_by,
+            "priority": self.priority,
+            "stop": self.stop,
+            "pilot": self.pilot,
             "model": self.model,
             "source": self.source,
             "items": self.items,
             "obsolete": self.obsolete,
             "jobs": self.jobs,
+            "sample": self.sample,
             "preparations": self.preparations,
             "gates": self.gates,
             "images_a_minute": self.rate,
@@ -72,7 +97,8 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
     """Progress of one campaign, or of all, newest first."""
     rows = connection.execute(
         text("""
-        select c.id, c.name, c.state, c.model, c.source, c.created_at, c.changed_at,
+        select c.id, c.name, c.owner, c.state, c.reason, c.paused_by, c.priority, c.pilot, c.stop, c.model,
+               c.source, c.created_at, c.changed_at, coalesce(s.sample, '{}') as sample,
                coalesce(i.items, 0) as items, coalesce(i.obsolete, 0) as obsolete,
                coalesce(i.gates, '{}') as gates, coalesce(j.jobs, '{}') as jobs,
                coalesce(p.preparations, '{}') as preparations, r.rate
@@ -88,6 +114,13 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
                 where id in (select job_id from item where campaign_id = c.id and not obsolete) group by state
             ) s
         ) j on true
+        left join lateral (
+            select jsonb_object_agg(state, n) as sample from (
+                select state, count(*) as n from job where id in (
+                    select job_id from item where campaign_id = c.id and not obsolete and item.pilot
+                ) group by state
+            ) s
+        ) s on c.pilot > 0
         left join lateral (
             select jsonb_object_agg(state, n) as preparations from (
                 select state, count(*) as n from preparation where id in (
@@ -112,6 +145,7 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
             **{
                 **row._mapping,
                 "jobs": {state.value: row.jobs.get(state.value, 0) for state in Work},
+                "sample": {state.value: row.sample.get(state.value, 0) for state in Work},
                 "preparations": {state.value: row.preparations.get(state.value, 0) for state in Work},
                 "items": int(row.items),
                 "obsolete": int(row.obsolete),

@@ -119,6 +119,7 @@ def wait_for(
     warn: Callable[[str], None],
     lacking: Callable[[Connection], Sequence[Lacking]],
     workers: LocalWorkers | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Progress:
     """Waits until the campaign runs no more, or nothing of it can go on with this command's workers.
 
@@ -129,6 +130,7 @@ def wait_for(
         warn: called once, when work waits for something that no worker has.
         lacking: asked for what that is.
         workers: of this command. Without any the wait is for others, which may still come: it has no end.
+        watch: called each time, to pause campaigns whose stop rules or pilots say so.
     """
     quiet_until, told, ended = time.monotonic() + PATIENCE, 0, -1
 
@@ -140,6 +142,8 @@ def wait_for(
 
     while True:
         began = time.monotonic()
+        if watch is not None:
+            watch()
         progress = database.patiently(look)
         pause = max(0.4, 5 * (time.monotonic() - began))
         show(progress)

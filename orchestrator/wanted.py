@@ -49,6 +49,16 @@ def revive(connection: Connection, campaign: int) -> int:
     return again
 
 
+def set_priority(connection: Connection, campaign: int) -> int:
+    """Gives what the campaign waits for the campaign's priority; returns how many images.
+
+    Work that another running campaign waits for too keeps at least that one's.
+    """
+    lock_work(connection, campaign)
+    connection.execute(text(_SET_PREPARATIONS), {"campaign": campaign})
+    return connection.execute(text(_SET_JOBS), {"campaign": campaign}).rowcount
+
+
 def turn_back(connection: Connection) -> int:
     """Gives items whose further attempt came to nothing their image from before; returns how many.
 
@@ -128,6 +138,23 @@ update preparation set held = false, state = case state when 'cancelled' then 'q
     priority = greatest(priority, {_PRIORITY}), owner = released.owner, turn = released.turn, changed_at = now()
 from ({_RELEASED.format(table="preparation", wanted=_PREPARED_NOW)}) released
 where preparation.id = released.id
+"""  # noqa: S608 - constants of ours
+
+_SET_JOBS = f"""
+update job set priority = (
+    select max(c.priority) from item join campaign c on c.id = item.campaign_id
+    where item.job_id = job.id and not item.obsolete and (c.id = :campaign or c.state = 'running')
+)
+where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased')
+"""  # noqa: S608 - constants of ours
+
+_SET_PREPARATIONS = f"""
+update preparation set priority = (
+    select max(c.priority) from job_reference r join item on item.job_id = r.job_id
+    join campaign c on c.id = item.campaign_id
+    where r.preparation_id = preparation.id and not item.obsolete and (c.id = :campaign or c.state = 'running')
+)
+where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed', 'leased')
 """  # noqa: S608 - constants of ours
 
 _ENDED = """

@@ -55,14 +55,23 @@ class PlannedItem(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What an hour of one worker that makes images costs; 0: not known."""
+
+    hour: float
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a brief asks for, each distinct image and preparation once."""
+    """All that a brief asks for, each distinct image and preparation once; at the price of the day."""
 
     brief: Brief
     model: ModelPin
     items: tuple[PlannedItem, ...]
     jobs: Mapping[str, PlannedJob]
     preparations: Mapping[str, PlannedPreparation]
+    price: Price
 
 
 def make_plan(
@@ -72,7 +81,7 @@ def make_plan(
 
     Args:
         brief: as read from a campaign file.
-        settings: where cards and weights are.
+        settings: where cards and weights are, and what an hour costs.
         registry: asked for kinds, for the generator's id and for changes of requests.
         files: hashes of the model's files that are pinned, by file.
 
@@ -103,7 +112,8 @@ def make_plan(
             variant = variant_key(item.variant), canonical(item.variant), item.variant
             variants[id(item.variant)] = variant
         items.append(PlannedItem(item.row.key, variant[0], variant[1], item.seed, item.shape.name, key))
-    return Plan(brief, model, tuple(items), jobs, prepared.found)
+    price = Price(settings.gpu_hour_cost, settings.currency)
+    return Plan(brief, model, tuple(items), jobs, prepared.found, price)
 
 
 class _Preparations:

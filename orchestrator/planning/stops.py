@@ -56,21 +56,25 @@ class Rule:
             of: for a share, out of how many; of the last `last` if that is said.
         """
         if self.unit != "%":
-            return f"{self._told(count)}, the limit is {self._told(self.limit)}" if count >= self.limit else ""
+            return f"{self._told(count)}{self._became()}, the limit is {self._told(self.limit)}" * (
+                count >= self.limit
+            )
         whole = self.last or of
         if (not self.last and of < ENOUGH) or not count or count * 100 < self.limit * whole:
             return ""
         among = f"the last {of}" if self.last else f"{of}"
         window = f" of the last {self.last}" if self.last else ""
-        return f"{count:.0f} of {among} {self._became()}, the limit is {self.limit:g}%{window}"
+        return f"{count:.0f} of {among}{self._became()}, the limit is {self.limit:g}%{window}"
 
     def _told(self, amount: float) -> str:
         if self.name == "budget":
             return in_time(amount) if self.unit == "s" else f"{amount:,.2f} {self.unit}"
-        return f"{amount:,.0f} {self._became()}"
+        return f"{amount:,.0f}"
 
     def _became(self) -> str:
-        return {"images": "images made", "failed": "failed", "rejected": "rejected", "budget": "spent"}[self.name]
+        return {"images": " images made", "failed": " failed", "rejected": " rejected", "budget": " spent"}[
+            self.name
+        ]
 
 
 def in_time(seconds: float) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from orchestrator.planning.keys import canonical
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.sample import Cell, cell_of
 from orchestrator.records import states
 
 
@@ -59,10 +60,13 @@ def _states(connection: Connection, table: str, keys: Sequence[str]) -> dict[str
     return found
 
 
-def write_plan(connection: Connection, campaign_id: int, number: int, plan: Plan, *, held: bool) -> None:
+def write_plan(
+    connection: Connection, campaign_id: int, number: int, plan: Plan, *, held: bool, pilot: Sequence[int] = ()
+) -> None:
     """Writes rows, preparations, jobs and items of plan `number`; items that it no longer has turn obsolete.
 
-    New jobs that are `held` wait for the campaign's start; the others workers may have after the commit.
+    New jobs that are `held` wait for the campaign's start; the others workers may have after the commit. `pilot`
+    are places of items that belong to the campaign's pilot from now on.
     """
     _copy(connection, "row", "key text, number bigint, data jsonb", _rows(plan))
     _copy(
@@ -93,6 +97,16 @@ def write_plan(connection: Connection, campaign_id: int, number: int, plan: Plan
     }
     for statement in _STATEMENTS if number > 1 else _FIRST_STATEMENTS:
         connection.execute(text(statement), values)
+    if pilot:
+        cells = (cell_of(plan.items[place]) for place in pilot)
+        _copy(connection, "pilot", "row_key text, variant_key text, seed bigint, format text", cells)
+        connection.execute(text(_PILOT), values)
+
+
+def read_pilot(connection: Connection, campaign_id: int) -> set[Cell]:
+    """The items of a campaign's pilot that its brief still asks for."""
+    rows = connection.execute(text(_PILOT_BEFORE), {"campaign": campaign_id})
+    return {(row.row_key, row.variant_key, row.seed, row.format) for row in rows}
 
 
 def _rows(plan: Plan) -> Iterable[tuple[Any, ...]]:
@@ -185,8 +199,8 @@ on conflict (campaign_id, row_key, variant_key, seed, format) do update set
 # What the brief asked for is `brief_job_id` where a reviewer asked for another attempt since. An item is
 # changed only when the brief asks for another image; then nothing that was decided about it holds.
 _REPLACE = """
-update item set job_id = j.id, brief_job_id = null, version = item.version + 1, verdict = 'open',
-    decision_id = null, gate = 'none', gate_reasons = '[]'
+update item set job_id = j.id, brief_job_id = null, version = item.version + 1,
+    brief_version = item.version + 1, verdict = 'open', decision_id = null, gate = 'none', gate_reasons = '[]'
 from planned_item i join job j on j.key = i.job
 where item.campaign_id = :campaign and item.row_key = i.row_key and item.variant_key = i.variant_key
     and item.seed = i.seed and item.format = i.format and coalesce(item.brief_job_id, item.job_id) <> j.id
@@ -204,6 +218,16 @@ where j.key <> n.job
 
 _OBSOLETE = """
 update item set obsolete = true where campaign_id = :campaign and plan < :plan and not obsolete
+"""
+
+_PILOT = """
+update item set pilot = true from planned_pilot p
+where item.campaign_id = :campaign and item.row_key = p.row_key and item.variant_key = p.variant_key
+    and item.seed = p.seed and item.format = p.format and not item.pilot
+"""
+
+_PILOT_BEFORE = """
+select row_key, variant_key, seed, format from item where campaign_id = :campaign and pilot and not obsolete
 """
 
 _FIRST_STATEMENTS = (_ROWS, _PREPARATIONS, _WANTED_AGAIN, _STEADY, _STEADY_JOBS, _JOBS, _JOB_REFERENCES, _ITEMS)

@@ -45,8 +45,8 @@ def ask(
 ) -> Made:
     """Queues another attempt at an item whose picture was rejected for `names`.
 
-    The campaign runs again if it had finished; a paused one, or one that was not started, keeps the
-    attempt until it goes on.
+    The campaign runs again if it had finished, and a pilot that was made goes on with this image; another paused
+    campaign, or one that was not started, keeps the attempt until it goes on.
     """
     state = connection.execute(text(_ITEM), {"item": item}).one()
     if decision is not None and state.asked >= reasons.limits().attempts:
@@ -155,7 +155,8 @@ def _write_job(
             "batch": batch_key(request, pin),
             "request": canonical(request.as_dict()),
             "preparations": preparations,
-            "held": state.campaign_state in ("paused", "planned"),
+            "held": state.campaign_state == "planned"
+            or (state.campaign_state == "paused" and state.paused_by != "pilot"),
         },
     ).scalar_one()
     connection.execute(
@@ -180,7 +181,7 @@ def _note(connection: Connection, campaign: int, job: int, kind: str, facts: dic
 
 
 _ITEM = f"""
-select item.version, item.job_id, job.request, job.pinned, campaign.state as campaign_state,
+select item.version, item.job_id, job.request, job.pinned, campaign.state as campaign_state, campaign.paused_by,
        (select count(*) from attempt where item_id = item.id) as attempts,
        (select count(*) from attempt where item_id = item.id and actor not like '{ASKED_BY_GATE}%') as asked
 from item join job on job.id = item.job_id join campaign on campaign.id = item.campaign_id
@@ -233,7 +234,8 @@ where id = :item
 """  # noqa: S608 - constants of ours
 
 _RUN = """
-update campaign set state = 'running', changed_at = now() where id = :campaign and state in ('running', 'finished')
+update campaign set state = 'running', reason = '', paused_by = '', changed_at = now()
+where id = :campaign and (state in ('running', 'finished') or (state = 'paused' and paused_by = 'pilot'))
 """
 
 _WITHDRAWABLE = """

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, text
 from core.errors import BadInput
 from core.hookspecs import Event
 from core.registry import Registry
+from orchestrator import stopping
 from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.reviewing import attempts
 from orchestrator.reviewing.chain import Link, head
@@ -51,6 +52,7 @@ def decide(
     recorded = sum(answer.outcome == "recorded" for answer in answers)
     if recorded:
         registry.tell(Event("decided", campaign, {"decisions": recorded, "actor": actor.name}))
+        stopping.look(database, registry, campaign)
     return answers
 
 

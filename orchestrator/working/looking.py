@@ -28,6 +28,7 @@ from orchestrator.operating.meter import meter
 from orchestrator.records.database import Database
 from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
+from orchestrator.stopping import Watch
 from orchestrator.working.claims import Claim, Liking, claim
 from orchestrator.working.desks import Desk
 from orchestrator.working.likes import Likes
@@ -57,6 +58,7 @@ class Looker:
         self._registry = registry
         self._wake = wake
         self._id = uuid.uuid4()
+        self._watch = Watch(database, registry)
         self._supervisor = Supervisor(settings, database, open_storage(settings.store_url), desk, self._id)
         self.claimed = 0
         self._likes = Likes(settings.stay_seconds)
@@ -139,6 +141,7 @@ class Looker:
         if self._held:
             self._held = False
             gating.judge(self._database, self._registry)
+            self._watch.look()
             if self.desk.wakes is not None:
                 self._wake(self.desk.wakes)
 
@@ -155,6 +158,7 @@ class Looker:
     def _tell_ends(self) -> None:
         if gating.judge(self._database, self._registry, thorough=True):
             self._again.set()
+        self._watch.look()
         with self._database.begin() as connection:
             names = end_campaigns(connection)
         for name in names:

@@ -1,0 +1,115 @@
+"""A campaign's entry in the records: its own row, and the references' files that it brings along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from core.errors import BadInput
+from orchestrator.planning.plan import Plan
+from orchestrator.records.database import SWEEP_LOCK
+from orchestrator.records.states import Campaign
+from orchestrator.records.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A campaign as the verbs see it."""
+
+    id: int
+    name: str
+    state: Campaign
+    plan: int
+    pilot: int = 0
+    paused_by: str = ""
+
+
+def write(connection: Connection, plan: Plan, *, start: bool, pilot: int, owner: str) -> Found:
+    """Writes the campaign's own row, for the first time or anew.
+
+    Args:
+        connection: of the transaction that writes the plan.
+        plan: of the campaign.
+        start: it runs from now on; else it stays running or paused if it is, and is planned if not.
+        pilot: with `start`, how many items come before the rest; 0: no pilot, or an end to one.
+        owner: whose it is where neither the file says so nor it was said before.
+    """
+    row = connection.execute(
+        text(_UPSERT),
+        {
+            "name": plan.brief.campaign,
+            "model": plan.model.card,
+            "source": str(plan.brief.path.absolute()),
+            "text": plan.brief.text,
+            "priority": plan.brief.priority,
+            "gates": json.dumps(dict(plan.brief.gates)),
+            "stop": json.dumps(dict(plan.brief.stop)),
+            "price": json.dumps({"hour": plan.price.hour, "currency": plan.price.currency}),
+            "owner": plan.brief.owner,
+            "whose": owner,
+            "start": start,
+            "pilot": pilot,
+        },
+    ).one()
+    return Found(row.id, row.name, Campaign(row.state), row.plan, row.pilot)
+
+
+def store_references(store: Storage, plan: Plan) -> dict[str, int]:
+    """Puts the references' files into the store; their sizes by content.
+
+    Raises:
+        BadInput: a file is no longer what was planned.
+    """
+    sizes = {}
+    for sha256, path in plan.brief.files.items():
+        data = path.read_bytes()
+        if store.put(data, f"reference-{path.name}") != sha256:
+            raise BadInput.at(str(path), "was changed while it was being planned", "Plan again")
+        sizes[sha256] = len(data)
+    return sizes
+
+
+def keep_from_sweep(connection: Connection, store: Storage, plan: Plan) -> None:
+    """From here to the commit no sweep deletes; what one took since it was stored is stored again."""
+    connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
+    for sha256, path in plan.brief.files.items():
+        if not store.exists(sha256):
+            store.put(path.read_bytes(), f"reference-{path.name}")
+
+
+def write_references(connection: Connection, plan: Plan, sizes: Mapping[str, int]) -> None:
+    """Notes the references' files, with their sizes in bytes."""
+    files = plan.brief.files
+    connection.execute(
+        text("""
+        insert into reference (sha256, source, size)
+        select * from unnest(cast(:keys as text[]), cast(:sources as text[]), cast(:sizes as bigint[]))
+        on conflict (sha256) do nothing
+        """),
+        {
+            "keys": list(files),
+            "sources": [str(path.absolute()) for path in files.values()],
+            "sizes": [sizes[sha256] for sha256 in files],
+        },
+    )
+
+
+_UPSERT = """
+insert into campaign (name, state, model, source, text, plan, priority, gates, stop, price, owner, pilot)
+values (:name, case when :start then 'running' else 'planned' end, :model, :source, :text, 1, :priority,
+    cast(:gates as jsonb), cast(:stop as jsonb), cast(:price as jsonb),
+    coalesce(nullif(:owner, ''), :whose), :pilot)
+on conflict (name) do update set model = excluded.model, source = excluded.source, text = excluded.text,
+    priority = excluded.priority, gates = excluded.gates, stop = excluded.stop, price = excluded.price,
+    owner = coalesce(nullif(:owner, ''), nullif(campaign.owner, ''), :whose),
+    pilot = case when :start then :pilot else campaign.pilot end,
+    plan = campaign.plan + 1, changed_at = now(),
+    reason = case when not :start and campaign.state = 'paused' then campaign.reason else '' end,
+    paused_by = case when not :start and campaign.state = 'paused' then campaign.paused_by else '' end,
+    state = case when :start then 'running'
+        when campaign.state in ('running', 'paused') then campaign.state else 'planned' end
+returning id, name, state, plan, pilot
+"""
