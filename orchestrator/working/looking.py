@@ -70,6 +70,11 @@ class Looker:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def look(self) -> None:
         """Works until nothing is left, unless another thread already does."""
         logs.know(worker=str(self._id), queue=self.desk.queue)

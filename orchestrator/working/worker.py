@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
@@ -21,6 +22,7 @@ from orchestrator.operating.serving import serve_worker
 from orchestrator.records.database import Database
 from orchestrator.working.celery_app import LOOK, make_app, publish
 from orchestrator.working.desks import DESKS
+from orchestrator.working.draining import Left, drain, read_left
 from orchestrator.working.looking import Looker
 
 log = logging.getLogger("dreamline.worker")
@@ -36,13 +38,7 @@ def run_worker(settings: Settings, queues: Sequence[str], while_parent: int | No
         queues: `cpu`, `gpu` or both.
         while_parent: a process id; the worker stops when that is no longer its parent.
     """
-    database = Database(settings)
-    database.require_newest()
-    plugins = registry.load(settings)
-    lookers = {
-        queue: Looker(settings, database, plugins, DESKS[queue], lambda other: publish(settings, other))
-        for queue in queues
-    }
+    database, lookers = _open(settings, queues)
     app = make_app(settings)
     _register_task(app, lookers)
     serve_worker(settings, database, meter())
@@ -61,6 +57,41 @@ def run_worker(settings: Settings, queues: Sequence[str], while_parent: int | No
         without_mingle=True,
         quiet=True,
     ).start()
+
+
+def drain_worker(settings: Settings, queues: Sequence[str]) -> Left:
+    """Works off what is ready and returns what is left; SIGTERM and SIGINT end it as they end any worker.
+
+    Needs no broker: it looks by itself.
+    """
+    database, lookers = _open(settings, queues)
+    serve_worker(settings, database, meter())
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for one in lookers.values():
+            one.stop()
+
+    heard = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        drain(list(lookers.values()))
+        for one in lookers.values():
+            one.leave()
+        with database.begin() as connection:
+            return read_left(connection, [DESKS[queue].table for queue in queues])
+    finally:
+        for number, before in heard.items():
+            signal.signal(number, before)
+        database.close()
+
+
+def _open(settings: Settings, queues: Sequence[str]) -> tuple[Database, dict[str, Looker]]:
+    database = Database(settings)
+    database.require_newest()
+    plugins = registry.load(settings)
+    return database, {
+        queue: Looker(settings, database, plugins, DESKS[queue], lambda other: publish(settings, other))
+        for queue in queues
+    }
 
 
 def _follow_signals(database: Database, lookers: Sequence[Looker]) -> None:
