@@ -73,6 +73,12 @@ class Settings:
         "most memory of a working process before it is ended; "
         "0: half of the machine's for references, nine tenths for images",
     )
+    picture_seconds: float = _setting(60.0, "longest that fetching one picture from an address may take", least=1)
+    private_hosts: tuple[str, ...] = _setting(
+        (),
+        "hosts of your own network that pictures may come from, separated by commas: names, numbers or networks "
+        "(10.0.0.0/8); all others must be on the public internet",
+    )
     gpu_hour_cost: float = _setting(
         0.0, "price of an hour of one worker that makes images, for plans and budgets; 0: not known"
     )

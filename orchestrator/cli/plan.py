@@ -11,6 +11,7 @@ import click
 
 from core.settings import Settings
 from orchestrator.cli import print_json
+from orchestrator.cli.fetching import show_fetching
 
 if TYPE_CHECKING:
     from core.registry import Registry
@@ -37,7 +38,8 @@ def command(settings: Settings, file: Path, as_json: bool) -> None:
 
     plugins = registry.load(settings)
     database = None if settings.embedded and not embedded.exists(settings.home) else Database(settings)
-    plan = plan_brief(read_brief(file, settings, plugins), settings, plugins, database)
+    brief = read_brief(file, settings, plugins, show=show_fetching())
+    plan = plan_brief(brief, settings, plugins, database)
     outlook = look_ahead(None, plan)
     if database is not None:
         with database.begin() as connection:

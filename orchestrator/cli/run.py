@@ -14,6 +14,7 @@ import click
 from core.settings import Settings
 from orchestrator.cli import plan as plan_command
 from orchestrator.cli import print_json
+from orchestrator.cli.fetching import show_fetching
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -63,7 +64,7 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     began = time.monotonic()
     plugins = registry.load(settings)
     # Mistakes in the file are told before a database is touched.
-    brief = read_brief(file, settings, plugins)
+    brief = read_brief(file, settings, plugins, show=show_fetching())
     database, store = Database(settings), open_storage(settings.store_url)
     database.upgrade() if settings.embedded else database.require_newest()
     plan = plan_command.plan_brief(brief, settings, plugins, database)

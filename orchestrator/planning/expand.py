@@ -20,6 +20,7 @@ from core.requests import Request
 from core.settings import Settings
 from orchestrator.planning.campaign_file import RowSource, Told, read_campaign_file
 from orchestrator.planning.drafts import Draft, write_drafts
+from orchestrator.planning.fetching.fetcher import Fetcher, Show
 from orchestrator.planning.findings import Findings, suggest
 from orchestrator.planning.gates import GRAMMAR, read_gate
 from orchestrator.planning.pictures import LEADS_OUT, leads_out
@@ -112,14 +113,17 @@ class Brief:
                         yield Item(draft.row, draft.variant, seed, made, request)
 
 
-def read_brief(path: Path, settings: Settings, registry: Registry, within: Path | None = None) -> Brief:
+def read_brief(
+    path: Path, settings: Settings, registry: Registry, within: Path | None = None, show: Show | None = None
+) -> Brief:
     """Reads a campaign file with all that it names: rows, pictures, kinds, the model card.
 
     Args:
         path: the campaign file.
-        settings: where cards are.
+        settings: where cards are, and within which limits pictures are fetched.
         registry: asked for kinds.
         within: the folder that the brief may not lead out of, for one that a stranger sent.
+        show: told how many pictures of how many were fetched, where some lie at addresses.
 
     Raises:
         BadInput: with every mistake in all of them, each with its place and its mend.
@@ -138,7 +142,7 @@ def read_brief(path: Path, settings: Settings, registry: Registry, within: Path 
     slots = read_slots(told, scope, settings, registry)
     if card is not None:
         check_combination(told, card, registry, findings)
-    references = References(told, scope, slots, within)
+    references = References(told, scope, slots, Fetcher(settings, show), within)
     count = len(table.rows) * len(variants) * len(told.file.formats) * len(seeds)
     if count > MAX_ITEMS:
         findings.add(str(path), f"asks for {count:,} images", f"{MAX_ITEMS:,} is the most: split the campaign")

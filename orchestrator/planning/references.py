@@ -14,10 +14,12 @@ from core.registry import Offer, Registry
 from core.requests import Method, Reference
 from core.settings import Settings
 from orchestrator.planning.campaign_file import Told
-from orchestrator.planning.document import Place
+from orchestrator.planning.document import Place as Key
+from orchestrator.planning.fetching.fetcher import Fetcher
+from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.options import Settled, methods_of, settle
-from orchestrator.planning.pictures import LEADS_OUT, PictureFile, check_pictures, leads_out
+from orchestrator.planning.pictures import LEADS_OUT, PictureFile, Place, check_pictures, leads_out, place_of
 from orchestrator.planning.rows import Row
 from orchestrator.planning.scope import Scope
 from orchestrator.planning.templates import Template
@@ -74,8 +76,8 @@ class Slot:
 class _Asked:
     """What a row says of one reference."""
 
-    path: Path
-    mask: Path | None
+    path: Place
+    mask: Place | None
     settled: Settled | None
 
 
@@ -129,7 +131,7 @@ def _read_templates(options: Mapping[str, Any], scope: Scope, *place: str) -> Ma
     return None if broken else read
 
 
-def _option_place(reference: str, option: str) -> Place:
+def _option_place(reference: str, option: str) -> Key:
     return ("references", reference, "options", option) if option else ("references", reference, "kind")
 
 
@@ -150,19 +152,20 @@ def check_combination(told: Told, card: ModelCard, registry: Registry, findings:
 class References:
     """The references of every row and variant, each distinct one built once.
 
-    `within` is the folder that pictures may not lie out of, if there is one; `files` are the distinct pictures by
-    their hash.
+    `fetcher` gets those at addresses; `within` is the folder that pictures may not lie out of, if there is one;
+    `files` are the distinct pictures by their hash.
     """
 
     told: Told
     scope: Scope
     slots: Sequence[Slot]
+    fetcher: Fetcher
     within: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
-    _pictures: Mapping[Path, PictureFile] = field(default_factory=dict)
+    _pictures: Mapping[Place, PictureFile] = field(default_factory=dict)
     _settled: dict[tuple[Any, ...], Settled] = field(default_factory=dict)
-    _paths: dict[tuple[Path, str], Path] = field(default_factory=dict)
-    _built: dict[tuple[str, Path, Path | None, int], Reference] = field(default_factory=dict)
+    _places: dict[tuple[Path, str], Place] = field(default_factory=dict)
+    _built: dict[tuple[str, str, str, int], Reference] = field(default_factory=dict)
 
     def fill(self, rows: Filled, variants: Sequence[Variant]) -> list[list[tuple[Reference, ...]]]:
         """For each row and each variant its references, in the file's order; those with mistakes are left out."""
@@ -177,7 +180,11 @@ class References:
             for row, cells in rows or _NO_ROW
         ]
         known = (one for by_part in asked for ones in by_part for one in ones if one is not None)
-        self._pictures = check_pictures(path for one in known for path in (one.path, one.mask) if path is not None)
+        places = (place for one in known for place in (one.path, one.mask) if place is not None)
+        self._pictures = check_pictures(places, self.fetcher)
+        for picture in self._pictures.values():
+            if picture.warning:
+                self.scope.findings.warn(picture.warning)
         filled = []
         for (row, _), by_part in zip(rows or _NO_ROW, asked, strict=True):
             built = {
@@ -189,29 +196,36 @@ class References:
     def _ask(self, slot: Slot, row: Row, cells: Mapping[str, Any], variant: Variant) -> _Asked | None:
         """The paths of picture and mask for a row, and the options; None, with the mistake noted, if they fail."""
         settled = slot.settled or self._settle(slot, row, cells, variant)
-        path = self._path(slot, slot.image, "image", row, cells, variant)
-        mask = self._path(slot, slot.mask, "mask", row, cells, variant) if slot.mask is not None else None
+        path = self._place(slot, slot.image, "image", row, cells, variant)
+        mask = self._place(slot, slot.mask, "mask", row, cells, variant) if slot.mask is not None else None
         return None if path is None else _Asked(path, mask, settled)
 
-    def _path(
+    def _place(
         self, slot: Slot, template: Template, key: str, row: Row, cells: Mapping[str, Any], variant: Variant
-    ) -> Path | None:
+    ) -> Place | None:
         place = ("references", slot.name, key)
         text = self.scope.fill(template, row, cells, variant, *place)
         if text is None or (key == "mask" and not text.strip()):
             return None
-        text = text.strip()
-        if text and "://" not in text:
-            folder = self.scope.table.folder if template.columns else self.told.document.path.parent
-            if leads_out(folder / text, self.within):
-                mend = "Upload the picture along with it"
-                self.scope.note(template, row, f"{shown(text)} {LEADS_OUT}", mend, (slot.name, mend), *place)
+        folder = self.scope.table.folder if template.columns else self.told.document.path.parent
+        found = self._places.get((folder, text))
+        if found is None:
+            try:
+                found = self._find(text.strip(), folder)
+            except Refused as refused:
+                what, mend = f"{shown(text)} {refused.what}".removeprefix("'' "), refused.mend
+                self.scope.note(template, row, what, mend, (slot.name, mend), *place)
                 return None
-            return self._paths.get((folder, text)) or self._paths.setdefault((folder, text), folder / text)
-        what = f"{shown(text)} is an address, and pictures are read from files" if text else "names no picture"
-        mend = "Download it and give its path" if text else "Give the path of a picture"
-        self.scope.note(template, row, what, mend, (slot.name, mend), *place)
-        return None
+            self._places[folder, text] = found
+        return found
+
+    def _find(self, text: str, folder: Path) -> Place:
+        if not text:
+            raise Refused("names no picture", "Give the path or the address of a picture")
+        found = place_of(text, folder, strange=self.within is not None)
+        if isinstance(found, Path) and leads_out(found, self.within):
+            raise Refused(LEADS_OUT, "Upload the picture along with it")
+        return found
 
     def _settle(self, slot: Slot, row: Row, cells: Mapping[str, Any], variant: Variant) -> Settled | None:
         texts = {
@@ -248,8 +262,8 @@ class References:
             if picture and one.settled is not None and not one.settled.problems and slot.offer is not None:
                 yield self._reference(slot, slot.offer, picture, mask, one.settled)
 
-    def _picture(self, slot: Slot, template: Template, key: str, row: Row, path: Path) -> PictureFile | None:
-        picture = self._pictures[path]
+    def _picture(self, slot: Slot, template: Template, key: str, row: Row, at: Place) -> PictureFile | None:
+        picture = self._pictures[at]
         if picture.sha256:
             return picture
         place = ("references", slot.name, key)
@@ -268,7 +282,7 @@ class References:
     def _reference(
         self, slot: Slot, offer: Offer, picture: PictureFile, mask: PictureFile | None, settled: Settled
     ) -> Reference:
-        key = (slot.name, picture.path, mask.path if mask else None, id(settled))
+        key = (slot.name, picture.source, mask.source if mask else "", id(settled))
         if key not in self._built:
             self.files.setdefault(picture.sha256, picture.path)
             if mask is not None:
@@ -278,7 +292,7 @@ class References:
                 name=slot.name,
                 kind=offer.condition.name,
                 sha256=picture.sha256,
-                source=str(picture.path),
+                source=picture.source,
                 options=settled.options,
                 plugin=offer.pin,
                 method=by_mask or settled.method,

@@ -162,7 +162,7 @@ BY_ITSELF: list[tuple[str, str, str, str, str]] = [
     ('"{{ row.image }}"', "images/no.png", "line 5, key references.product.image", "there is no file", "mug.png"),
     ('"{{ row.image }}"', "images", "line 5, key references.product.image", "is a folder", "Give the path"),
     ('"{{ row.image }}"', "products.csv", "line 5, key references.product.image", "products.csv is", ""),
-    ('"{{ row.image }}"', "https://a.b/c.png", "line 5, key references.product.image", "an address", "Download"),
+    ('"{{ row.image }}"', "ftp://a.b/c.png", "line 5, key references.product.image", "begins with ftp", "https"),
     ("scene: [", "scene: []\n  x: [", "line 8, key vary.scene", "is empty", "Give a list of at least one"),
     ('"in a studio"', '"on the beach"', "line 8, key vary.scene, item 2", "stands twice", "item 1"),
     ('"in a studio"', '"{{ row.noun }}"', "line 8, key vary.scene, item 2", "is a template", "into the prompt"),
