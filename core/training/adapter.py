@@ -36,6 +36,7 @@ class Adapter(nn.Module):
         index: (10, W).
         placeholders: (10, E).
         mapping: the layer that references enter by; None: the base's own `x_embedder`, as published.
+        embeddings: whether `task` and `index` are learnt; else they are 0 and stay so.
     """
 
     def __init__(
@@ -45,20 +46,29 @@ class Adapter(nn.Module):
         rank: int,
         *,
         shared_mapping: bool = True,
+        embeddings: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.embeddings = embeddings
         chance = torch.Generator().manual_seed(seed)
         width = transformer.inner_dim
         self.task = nn.Parameter(SPREAD * torch.randn(2, width, generator=chance))
         self.index = nn.Parameter(SPREAD * torch.randn(INDICES, width, generator=chance))
         self.placeholders = nn.Parameter(SPREAD * torch.randn(10, text_width, generator=chance))
+        if not embeddings:
+            nn.init.zeros_(self.task)
+            nn.init.zeros_(self.index)
         self.mapping: nn.Linear | None = None
         if not shared_mapping:
             mapped = transformer.x_embedder
             self.mapping = nn.Linear(mapped.in_features, mapped.out_features)
             self.mapping.load_state_dict(mapped.state_dict())
         add_lora(transformer, rank)
+
+    def learnt(self) -> list[nn.Parameter]:
+        """Its parameters that training may change."""
+        return [one for name, one in self.named_parameters() if self.embeddings or name not in ("task", "index")]
 
     @property
     def vectors(self) -> RoleVectors:

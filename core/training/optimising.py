@@ -25,7 +25,7 @@ def trainable(trainee: Trainee, stage: Stage) -> dict[str, nn.Parameter]:
     if stage.trains in ("base", "everything"):
         wanted |= {id(parameter) for part in base for parameter in part.parameters()} - lora
     if stage.trains in ("adapter", "everything") and trainee.adapter is not None:
-        wanted |= lora | {id(parameter) for parameter in trainee.adapter.parameters()}
+        wanted |= lora | {id(parameter) for parameter in trainee.adapter.learnt()}
     for parameter in trainee.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
     return {name: parameter for name, parameter in trainee.named_parameters() if parameter.requires_grad}

@@ -115,6 +115,7 @@ class Recipe:
 
     Attributes:
         world: of the drawn samples.
+        data: folders of samples (docs/data.md) with their shares of the batches; the rest is drawn.
         canvases, references: sizes of targets and of references.
         minutes, steps: the run's length; exactly one of them.
         batch, together: samples of one task that share tensors, and how many such batches make a step.
@@ -126,6 +127,8 @@ class Recipe:
         guidance: told to a base with a guidance embedding.
         shift: of noise levels in training, and of the schedule that is written beside a new base.
         compiled: whether the blocks of a base's stages are compiled.
+        embeddings: whether references and the noisy image get condition and index embeddings; without, as in the
+            paper's ablation, they are 0.
     """
 
     name: str
@@ -147,6 +150,7 @@ class Recipe:
     pool: int = 4000
     rank: int = 32
     shared_mapping: bool = True
+    embeddings: bool = True
     ema: float = 0.999
     clip: float = 1.0
     precision: Precision = "float32"
@@ -156,6 +160,7 @@ class Recipe:
     drawers: int = 1
     checkpoint_minutes: float = 5.0
     seed: int = 0
+    data: Shares = ()
 
 
 FULL_TASKS: Shares = (

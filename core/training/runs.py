@@ -28,7 +28,7 @@ from core.training.computing import autocast, quicken
 from core.training.drawing import Drawing, pixels, stream
 from core.training.loop import Length, Loop, Progress, empty_texts
 from core.training.preview import Preview
-from core.training.recipe_files import FILE, plain_recipe
+from core.training.recipe_files import FILE, plain_recipe, read_recipe
 from core.training.recipes import GivenBase, NewBase, Recipe, Stage
 from core.training.trainee import Trainee
 from core.training.world.captions import caption_words
@@ -58,20 +58,25 @@ def silent(progress: Progress, length: Length, figures: dict[str, float]) -> Non
 
 @dataclass
 class Run:
-    """One recipe in one folder. `train` goes on wherever it stopped."""
+    """One recipe in one folder. `train` goes on wherever it stopped.
+
+    Attributes:
+        drawn: where drawn batches are kept, for runs that share them; None: in the folder.
+    """
 
     recipe: Recipe
     folder: Path
     shown: Shown = silent
     device: str = "cpu"
     stop: Callable[[], bool] = lambda: False
+    drawn: Path | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path, told = self.folder / FILE, plain_recipe(self.recipe)
+        path = self.folder / FILE
         if not path.exists():
-            path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        elif json.loads(path.read_text(encoding="utf-8")) != told:
+            path.write_text(json.dumps(plain_recipe(self.recipe), indent=1) + "\n", encoding="utf-8")
+        elif read_recipe(self.folder) != self.recipe:
             raise BadInput.at(
                 str(path), "is of another recipe", "Give an empty folder, or the recipe it began with"
             )
@@ -88,20 +93,21 @@ class Run:
     def text_length(self) -> int:
         return 512 if isinstance(self.recipe.base, GivenBase) else self.recipe.base.text.length
 
-    def begin_with(self, weights: Path) -> None:
+    def begin_with(self, weights: Path, *, adapter: bool = True) -> None:
         """Takes the base of an earlier run, and where there is one its adapter, instead of none at all.
 
         Optimisers begin afresh, so that the rates rise anew. A run that has weights already keeps its own.
 
         Args:
             weights: the folder of a run, or that of an exported model (`NAME/` beside its card).
+            adapter: whether its adapter is taken, too.
 
         Raises:
             BadInput: the folder has no base, or one of another shape.
         """
-        base, adapter = weights / "base", weights / "adapter" / ADAPTER
+        base, learnt = weights / "base", weights / "adapter" / ADAPTER
         if (weights / "transformer").is_dir():
-            base, adapter = weights, weights / ADAPTER
+            base, learnt = weights, weights / ADAPTER
         if not (base / "transformer" / "config.json").is_file():
             mend = "Name the folder of a run or of a model, or leave it out"
             raise BadInput.at(str(weights), "has no base/transformer", mend)
@@ -118,9 +124,9 @@ class Run:
             shutil.rmtree(making, ignore_errors=True)
             shutil.copytree(base, making, ignore=shutil.ignore_patterns(*OF_A_RUN))
             making.rename(self.base_folder)
-        if adapter.is_file() and not self.adapter_file.exists():
+        if adapter and learnt.is_file() and not self.adapter_file.exists():
             self.adapter_file.parent.mkdir(exist_ok=True)
-            shutil.copyfile(adapter, self.adapter_file)
+            shutil.copyfile(learnt, self.adapter_file)
         if (base / TRAINING).is_file():
             shutil.copyfile(base / TRAINING, self.folder / BEFORE)
 
@@ -159,7 +165,12 @@ class Run:
                 f"base {self.base_folder}", "has an encoder that is not linear", "See docs/training.md"
             )
         drawing = Drawing.of(
-            self.recipe, stage.tasks, self.base_folder, self.text_length, encoder, self.folder / "drawn"
+            self.recipe,
+            stage.tasks,
+            self.base_folder,
+            self.text_length,
+            encoder,
+            self.drawn or self.folder / "drawn",
         )
         empty = empty_texts(base.tokenizers).to(accelerator.device)
         trainee = Trainee(base, adapter, empty, self.recipe.guidance, self.recipe.shift).to(accelerator.device)
@@ -197,6 +208,7 @@ class Run:
             width,
             self.recipe.rank,
             shared_mapping=self.recipe.shared_mapping,
+            embeddings=self.recipe.embeddings,
             seed=self.recipe.seed,
         )
         if self.adapter_file.exists():

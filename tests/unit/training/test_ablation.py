@@ -1,0 +1,89 @@
+"""The ablation: each variant lacks just its part, and the whole of it runs, is written, and is not run twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from core.errors import BadInput, Stopped
+from core.generation.names import INDEX, TASK
+from core.settings import Settings
+from core.training.ablation import NAMES, VARIANTS, Ablation, Audience, ablate, adapter_alone
+from core.training.journal import read_stages
+from core.training.recipes import Recipe, mini
+from core.training.world.readers import new_readers
+from core.training.world.truth import SMALL
+
+
+@pytest.fixture
+def whole(recipe: Recipe) -> Recipe:
+    small = replace(recipe, canvases=(((64, 64), 1.0),), references=(((48, 48), 1.0),), batch=2, pool=4)
+    return adapter_alone(small, 6)
+
+
+def test_variants_differ_from_the_whole_in_their_own_part_alone() -> None:
+    whole = adapter_alone(mini(), 300)
+    assert [stage.name for stage in whole.stages] == ["warm-up", "full", "quality"]
+    assert (whole.steps, whole.minutes) == (300, None)
+    made = {name: change(whole) for name, change in VARIANTS.items()}
+    assert made["full"] == whole
+    assert made["no-embeddings"] == replace(whole, embeddings=False)
+    assert all(stage.routing is None for stage in made["no-routing"].stages)
+    assert any(stage.placeholder_weight for stage in made["no-routing"].stages)
+    assert not any(stage.placeholder_weight for stage in made["no-placeholder-loss"].stages)
+    assert [stage.name for stage in made["no-progressive-training"].stages] == ["full", "quality"]
+    assert [stage.name for stage in made["no-quality-stage"].stages] == ["warm-up", "full"]
+    for recipe in made.values():
+        assert sum(stage.share for stage in recipe.stages) == pytest.approx(1)
+
+
+def test_every_variant_is_trained_measured_and_written_once(
+    whole: Recipe, nano_base: Path, tmp_path: Path
+) -> None:
+    plan = Ablation(whole, nano_base.parent / "run", 2, ("subject", "two-subjects"))
+    (plan.weights / "base").parent.mkdir(exist_ok=True)
+    if not (plan.weights / "base").exists():
+        (plan.weights / "base").symlink_to(nano_base)
+    settings = Settings(home=tmp_path / "home", device="cpu", cache_gb=0)
+    said: list[str] = []
+    found = ablate(plan, tmp_path, settings, new_readers(SMALL), audience=Audience(said.append))
+    assert [variant.name for variant in found] == list(VARIANTS)
+    roles = load_file(tmp_path / "no-embeddings" / "adapter" / "dreamo.safetensors")
+    assert not roles[TASK].any()
+    assert not roles[INDEX].any()
+    assert load_file(tmp_path / "full" / "adapter" / "dreamo.safetensors")[TASK].any()
+    losses = {name: {loss for stage in read_stages(tmp_path / name) for loss in stage.losses} for name in VARIANTS}
+    assert "route P" in losses["full"]
+    assert "route P" not in losses["no-routing"]
+    assert all({row.task for row in variant.report.rows} == set(plan.tasks) for variant in found)
+    assert all(0 <= variant.response.owners <= 1 for variant in found)
+    table = (tmp_path / "ablation.md").read_text()
+    assert all(name in table for name in NAMES.values())
+    assert len(json.loads((tmp_path / "ablation.json").read_text())["variants"]) == len(VARIANTS)
+    assert (tmp_path / "responses.png").stat().st_size > 0
+    told = len(said)
+    assert ablate(plan, tmp_path, settings, new_readers(SMALL), audience=Audience(said.append)) == found
+    assert len(said) == told
+
+
+def test_an_ablation_that_is_stopped_goes_on(whole: Recipe, nano_base: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "base").symlink_to(nano_base)
+    plan = Ablation(whole, weights, 1, ("subject",), ("full",))
+    settings = Settings(home=tmp_path / "home", device="cpu", cache_gb=0)
+    with pytest.raises(Stopped):
+        ablate(plan, tmp_path / "out", settings, new_readers(SMALL), audience=Audience(stop=lambda: True))
+    assert not (tmp_path / "out" / "full" / "ablation.json").exists()
+    (variant,) = ablate(plan, tmp_path / "out", settings, new_readers(SMALL))
+    assert variant.seen > 0
+
+
+def test_unknown_variants_are_refused(whole: Recipe, tmp_path: Path) -> None:
+    plan = Ablation(whole, tmp_path, 1, ("subject",), ("no-attention",))
+    with pytest.raises(BadInput, match=r"no-attention.*no-routing"):
+        ablate(plan, tmp_path, Settings(home=tmp_path), new_readers(SMALL))
