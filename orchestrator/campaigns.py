@@ -188,13 +188,21 @@ def cancel(database: Database, registry: Registry, name: str) -> None:
     _verb(database, registry, name, "cancelled", Campaign.CANCELLED, wanted.cancel)
 
 
-def retry(database: Database, registry: Registry, name: str) -> int:
-    """Gives dead images of a campaign another round of attempts; returns how many."""
+def retry(
+    database: Database,
+    registry: Registry,
+    name: str,
+    how: Callable[[Connection, int], int] = wanted.revive,
+) -> int:
+    """Gives dead images of a campaign another round of attempts; returns how many.
+
+    `how` chooses and changes them (`dead_letters.revive_with`).
+    """
     again = 0
 
     def revive(connection: Connection, campaign: int) -> None:
         nonlocal again
-        again = wanted.revive(connection, campaign)
+        again = how(connection, campaign)
 
     with database.begin() as connection:
         if not count_dead(connection, find(connection, name).id):

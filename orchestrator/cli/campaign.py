@@ -11,6 +11,8 @@ from rich.table import Table
 
 from core.settings import Settings
 from orchestrator.cli import print_json
+from orchestrator.cli.dead_letters import command as dead_letters_command
+from orchestrator.records.causes import CLASSES
 
 if TYPE_CHECKING:
     from core.registry import Registry
@@ -131,7 +133,7 @@ def gates(settings: Settings, name: str, as_json: bool, everywhere: bool) -> Non
 @click.argument("name")
 @click.pass_obj
 def pause(settings: Settings, name: str) -> None:
-    """Hold what has not begun; images under way are ended."""
+    """Hold what is not made; images under way are given back within a step and made anew later."""
     from orchestrator import campaigns
 
     database, registry = _open(settings)
@@ -167,16 +169,31 @@ def cancel(settings: Settings, name: str) -> None:
 
 @command.command()
 @click.argument("name")
+@click.option(
+    "--with",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Try with another value of steps, guidance, true_cfg, width or height; batch=1: each by itself.",
+)
+@click.option("--cause", "causes", multiple=True, type=click.Choice(CLASSES), help="Only what died of this.")
 @click.pass_obj
-def retry(settings: Settings, name: str) -> None:
-    """Give images that could not be made another round of attempts."""
-    from orchestrator import campaigns
+def retry(settings: Settings, name: str, changes: tuple[str, ...], causes: tuple[str, ...]) -> None:
+    """Give images that could not be made another round of attempts, as they were or `--with` changes.
+
+    `dreamline campaign dead NAME` shows what they died of.
+    """
+    from orchestrator import campaigns, dead_letters
     from orchestrator.running import wake_all
 
+    how = dead_letters.revive_with(dead_letters.read_changes(changes), causes)
     database, registry = _open(settings)
-    again = campaigns.retry(database, registry, name)
+    again = campaigns.retry(database, registry, name, how)
     wake_all(settings)
     click.echo(f"{again} images of {name} are queued again for the workers that run (`dreamline worker`).")
+
+
+command.add_command(dead_letters_command, "dead")
 
 
 def _open(settings: Settings) -> tuple[Database, Registry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery.worker.consumer import Consumer
 
 
@@ -9,8 +11,13 @@ class LookConsumer(Consumer):
     """Takes wake-ups from queues.
 
     Celery meets a quorum queue by declaring 28 queues more, in which tasks with a time would wait. Here a time
-    is a column of a row.
+    is a column of a row. And whatever a transport raises is a lost connection, made again: bytes in a queue that
+    are no message, or a folder of messages that is gone, must not end a worker, who finds its work without them.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.connection_errors = (*self.connection_errors, Exception)
 
     class Blueprint(Consumer.Blueprint):
         """The steps by which it starts."""

@@ -11,9 +11,9 @@ import json
 from sqlalchemy import Connection, text
 
 from orchestrator import wanted
+from orchestrator.records.causes import CRASH
 from orchestrator.working.claims import Table
 from orchestrator.working.dependents import end_dependents
-from orchestrator.working.retries import CRASH
 
 AT_ONCE = 1000
 

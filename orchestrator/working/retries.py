@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import BadInput, Infrastructure, OutOfMemory, PluginError, WeightsMissing
-
-BAD_INPUT = "bad input"
-PLUGIN = "plugin"
-MEMORY = "out of memory"
-INFRASTRUCTURE = "infrastructure"
-CRASH = "crash"
-TIME = "time limit"
-UNKNOWN = "unknown"
+from orchestrator.records.causes import BAD_INPUT, CRASH, INFRASTRUCTURE, MEMORY, PLUGIN, TIME, UNKNOWN
 
 LONGEST_PAUSE = 600.0
 

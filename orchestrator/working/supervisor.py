@@ -20,9 +20,10 @@ from core.errors import Infrastructure
 from core.settings import Settings
 from orchestrator import logs
 from orchestrator.operating.meter import meter
+from orchestrator.records import causes
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
-from orchestrator.working import blame, retries
+from orchestrator.working import blame
 from orchestrator.working.claims import Claim
 from orchestrator.working.desks import Desk
 from orchestrator.working.hands import Hands
@@ -184,7 +185,7 @@ class Supervisor:
                 self._ledger.fail(claim, dict(message.error), together=message.together)
         elif isinstance(message, Finished):
             self.busy, self.idle = self.busy + message.busy, self.idle + message.idle
-            unanswered = {"class": retries.UNKNOWN, "message": "it was left without an answer"}
+            unanswered = {"class": causes.UNKNOWN, "message": "it was left without an answer"}
             self._fail_all(self._hands.finished(message.number), unanswered)
             self._renew_if_grown(station, idle=not self._hands.batches)
 
@@ -226,7 +227,7 @@ class Supervisor:
             return None
         current = self._hands.batches[0] if station is self._main and self._hands.batches else None
         if current is not None and current.unwanted_for(now, self._hands.open) > GRACE:
-            return {"class": retries.TIME, "message": f"went on for {GRACE:g} s with what nobody wants"}
+            return {"class": causes.TIME, "message": f"went on for {GRACE:g} s with what nobody wants"}
         busy = current.begun if current else None
         if station is self._finisher and self._hands.finishing:
             busy = station.since
@@ -239,10 +240,10 @@ class Supervisor:
             ),
         ):
             if since is not None and now - since > seconds:
-                return {"class": retries.TIME, "message": f"not done after {seconds:g} s ({variable})"}
+                return {"class": causes.TIME, "message": f"not done after {seconds:g} s ({variable})"}
         if station.memory() > self._limit():
             message = f"its process took more than {self._limit() / 2**30:.1f} GB (DREAMLINE_CHILD_MEMORY_GB)"
-            return {"class": retries.MEMORY, "message": message}
+            return {"class": causes.MEMORY, "message": message}
         return None
 
     def _after_crash(self, station: Station) -> None:
@@ -250,7 +251,7 @@ class Supervisor:
         if not station.ready:
             raise self._unstarted(station, how)
         log.warning("a working process (%s) ended by itself (%s)", station.role, how)
-        self._end(station, {"class": retries.CRASH, "message": f"its process ended by itself ({how})"})
+        self._end(station, {"class": causes.CRASH, "message": f"its process ended by itself ({how})"})
 
     def _unstarted(self, station: Station, how: str) -> Infrastructure:
         """Gives everything back; what the process said last is told with the error."""

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from core.settings import Settings
+from orchestrator.records import causes
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.working import claims, retries
@@ -21,7 +22,7 @@ from orchestrator.working.messages import Doing, Made
 from orchestrator.working.supervisor import CHANCES, Supervisor
 
 ME = uuid.uuid4()
-CRASHED = {"class": retries.CRASH, "message": "its process ended by itself (exit code 7)"}
+CRASHED = {"class": causes.CRASH, "message": "its process ended by itself (exit code 7)"}
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_what_is_paused_or_cancelled_is_out_of_hand_at_the_next_look(
 def test_patience_is_shorter_where_a_plugin_is_known_to_be_the_cause(
     named: bool, attempt: int, dies: bool
 ) -> None:
-    verdict = retries.judge(retries.TIME, attempt, 6, 1.0, named=named)
+    verdict = retries.judge(causes.TIME, attempt, 6, 1.0, named=named)
     assert (verdict.retry_in is None) == dies
 
 
@@ -196,7 +197,7 @@ def test_halves_part_whatever_failed_together(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "attempt", "pause"),
-    [(retries.CRASH, 6, 0.0), (retries.BAD_INPUT, 1, 0.0), (retries.INFRASTRUCTURE, 2, 4.0)],
+    [(causes.CRASH, 6, 0.0), (causes.BAD_INPUT, 1, 0.0), (causes.INFRASTRUCTURE, 2, 4.0)],
 )
 def test_nothing_dies_for_what_it_failed_together_with(kind: str, attempt: int, pause: float) -> None:
     verdict = retries.part(2, [1, 2, 3], retries.judge(kind, attempt, 6, 2.0))
