@@ -22,6 +22,8 @@ from core.settings import Settings
 MOST_FILES = 5_000
 MOST_BYTES = 2_000_000_000
 CAMPAIGN_FILES = (".yaml", ".yml", ".json")
+_CAMPAIGN = re.compile(rb'(?m)^[\s{]*"?campaign"?\s*:')
+"""What tells a campaign file from the creative briefs and rows beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ def _campaign_file(contents: dict[str, bytes]) -> str:
     yaml = [name for name in found if not name.lower().endswith(".json")] or found
     top = min((name.count("/") for name in yaml), default=0)
     chosen = [name for name in yaml if name.count("/") == top]
+    if len(chosen) > 1:
+        chosen = [name for name in chosen if _CAMPAIGN.search(contents[name])] or chosen
     if len(chosen) != 1:
         told = f"{len(chosen)} files could be the campaign file: {', '.join(sorted(chosen)[:4])}" if chosen else ""
         raise BadInput.at(
@@ -115,10 +119,10 @@ def _in_place(contents: dict[str, bytes], campaign: str) -> dict[str, bytes]:
     """Files that came without their folders, also where the campaign file looks for them by `folder/name`."""
     if any("/" in name for name in contents):
         return contents
-    named = contents[campaign].decode("utf-8", errors="replace") + "".join(
+    named = "\n".join(
         data.decode("utf-8", errors="replace")
         for name, data in contents.items()
-        if name.endswith((".csv", ".tsv"))
+        if name == campaign or name.lower().endswith((*CAMPAIGN_FILES, ".csv", ".tsv"))
     )
     placed = dict(contents)
     for path in re.findall(r"[\w.-]+(?:/[\w.{} -]+)+\.\w+", named):

@@ -28,10 +28,11 @@ from orchestrator.planning.drafts import Draft
 from orchestrator.planning.expand import Brief, read_brief
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.sections import AVOID, SECTIONS, assemble, tidy
+from orchestrator.uploads import Uploaded, bounds, unpack
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "briefs.md"
-EXAMPLE = ROOT / "examples" / "briefs" / "catalogue.yaml"
+EXAMPLE = ROOT / "examples" / "briefs"
 
 BASE = """\
 about: A product alone.
@@ -548,12 +549,25 @@ def test_the_page_on_briefs_has_every_section_and_the_brief_of_the_page_is_one(
     )
 
 
-def test_the_brief_that_comes_along_suits_any_table(folder: Path, registry: Registry) -> None:
-    text = CAMPAIGN.replace("base.yaml", "catalogue.yaml") + "vary: {market: [de, fr, jp]}\n"
-    brief = read(folder, registry, text, catalogue=EXAMPLE.read_text())
+def test_the_brief_that_comes_along_suits_the_table_of_another_example(tmp_path: Path) -> None:
+    here = Settings(home=tmp_path)
+    brief = read_brief(EXAMPLE / "campaign.yaml", here, registries.load(here))
+    assert len(brief.drafts) == 4 * 3
     assert [draft.prompt.partition("], ")[2].partition(".")[0] for draft in brief.drafts[:3]] == [
         "on a windowsill with a view of half-timbered houses",
         "on a zinc counter in a Paris café",
         "on a plain ground",
     ]
+    assert all("fresh, like a morning in spring" in draft.prompt for draft in brief.drafts)
     assert [warning.partition(": ")[2][:22] for warning in brief.warnings] == ["storyboard makes one p"]
+
+
+def test_a_brief_is_uploaded_beside_the_campaign_that_uses_it(folder: Path, registry: Registry) -> None:
+    text = CAMPAIGN.replace("base.yaml", "briefs/base.yaml").replace("product.png", "images/product.png")
+    given = {"base.yaml": BASE.encode(), "mine.yaml": text.encode()}
+    given["product.png"] = (folder / "product.png").read_bytes()
+    home = Settings(home=folder / "home")
+    file = unpack(home, [Uploaded(name, data) for name, data in given.items()])
+    assert file.name == "mine.yaml"
+    brief = read_brief(file, home, registry, within=bounds(home, file))
+    assert brief.drafts[0].prompt.startswith("product photograph: a mug from [ref#1]")
