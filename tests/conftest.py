@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -72,3 +74,28 @@ def store(settings: Settings) -> Storage:
 def registry() -> Registry:
     """The plugins that are installed."""
     return registries.load(Settings())
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """A Redis server that runs already; CI has to have one."""
+    return _answering("TEST_REDIS_URL", "redis://127.0.0.1:6379/13")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    """A RabbitMQ server that runs already; CI has to have one."""
+    return _answering("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+
+
+def _answering(variable: str, otherwise: str) -> str:
+    url = os.environ.get(variable, otherwise)
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=2).close()
+    except OSError:
+        words = f"nothing answers at {address.hostname}:{address.port} ({variable})"
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to run {address.scheme}: {words}")
+        pytest.skip(words)
+    return url

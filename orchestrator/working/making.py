@@ -85,6 +85,7 @@ class Maker:
                 self._inbox.send(Begun(batch.number))
                 self._fetch(batch)
                 with logs.about(**batch.about):
+                    log.debug("makes %d images", len(batch.payloads))
                     self._make(batch)
                 # After the last image was saved; the next batch need not wait for that.
                 self._saver.submit(self._inbox.send, self._watch.tell(batch.number))
