@@ -14,14 +14,12 @@ from typing import Any
 
 from jinja2 import StrictUndefined, TemplateAssertionError, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.filters import FILTERS
-from jinja2.runtime import Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
+from orchestrator.planning.filters import FILTERS, MAX_LENGTH, METHODS, Blank, TemplateMistake, written
 from orchestrator.planning.findings import shown
 
-MAX_LENGTH = 10_000
-"""Characters of a template, and of what it makes."""
+__all__ = ["GAP", "MAX_LENGTH", "RESERVED", "ROW", "Template", "TemplateMistake", "cells", "read_template"]
 
 ROW = "row"
 RESERVED = frozenset(
@@ -30,30 +28,6 @@ RESERVED = frozenset(
 
 GAP = "\0"
 """Stands in `Template.literal` for what is filled in."""
-
-
-class TemplateMistake(Exception):
-    """A template that can't be read, or can't be filled in for a row; the caller knows the place.
-
-    `column` is the one whose cell is to blame, where that is known.
-    """
-
-    def __init__(self, what: str, mend: str, column: str | None = None) -> None:
-        self.what, self.mend, self.column = what, mend, column
-        super().__init__(f"{what}. {mend}")
-
-
-class Blank(str):
-    """An empty cell: an empty text that remembers its column, so that writing it out can be refused by name."""
-
-    __slots__ = ("column",)
-    column: str
-
-    @classmethod
-    def of(cls, column: str) -> Blank:
-        blank = cls()
-        blank.column = column
-        return blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +114,9 @@ class _Environment(SandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
-        if isinstance(obj, Blank) and attribute in _METHODS - {"endswith", "startswith"}:
+        if isinstance(obj, Blank) and attribute in METHODS - {"endswith", "startswith"}:
             return lambda *_: obj
-        if isinstance(obj, str) and attribute in _METHODS:
+        if isinstance(obj, str) and attribute in METHODS:
             return super().getattr(obj, attribute)
         return self.undefined(f"{type(obj).__name__} {shown(obj)} has no {attribute!r}")
 
@@ -155,7 +129,7 @@ class _Environment(SandboxedEnvironment):
         return self.undefined(f"{shown(argument)} is not in {shown(obj)}")
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        left, right = _written(left), _written(right)
+        left, right = written(left), written(right)
         texts = isinstance(left, str) and isinstance(right, str) and operator == "+"
         if not texts and not (isinstance(left, int | float) and isinstance(right, int | float)):
             told = f"{shown(left)} {operator} {shown(right)} can't be worked out"
@@ -163,91 +137,15 @@ class _Environment(SandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def _written(value: Any) -> Any:
-    """What stands in the text for a value; empty cells are refused, for nobody wants 'a  on the beach'."""
-    if isinstance(value, Blank):
-        column = f"row.{value.column}" if value.column.isidentifier() else f'row["{value.column}"]'
-        told = f"the cell in column {value.column!r} is empty"
-        mend = f'Fill it, or write {{{{ {column} or "" }}}} where nothing will do'
-        raise TemplateMistake(told, mend, value.column)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        raise TemplateMistake("a whole row can't be written out", "Name a column: {{ row.noun }}")
-    return value
-
-
-def _replace(value: Any, old: Any, new: Any) -> str:
-    """Every `old` in `value` becomes `new`."""
-    text = str(value)
-    if len(text) + text.count(str(old)) * len(str(new)) > MAX_LENGTH:
-        raise TemplateMistake("replace makes too long a text", f"{MAX_LENGTH} characters is the most")
-    return text.replace(str(old), str(new))
-
-
-def _join(values: Any, between: Any = "") -> str:
-    """The values as one text, with `between` between them."""
-    parts = [str(_written(value)) for value in values]
-    if sum(map(len, parts)) + len(parts) * len(str(between)) > MAX_LENGTH:
-        raise TemplateMistake("join makes too long a text", f"{MAX_LENGTH} characters is the most")
-    return str(between).join(parts)
-
-
-def _split(value: Any, at: Any = None) -> list[str]:
-    """The parts of a text between `at` (spaces when it is left out), without the spaces around them."""
-    return [part.strip() for part in str(value).split(None if at is None else str(at))]
-
-
-def _round(value: Any, digits: int = 0) -> float | int:
-    """The number with so many digits after the point; a whole number when that is none."""
-    number = round(float(value), max(0, min(int(digits), 15)))
-    return number if digits else int(number)
-
-
-def _default(value: Any, other: Any = "", falsy: bool = False) -> Any:
-    """`other` for no such column or an empty cell; with `true`, for 0 and false too."""
-    missing = isinstance(value, Undefined | Blank) or (falsy and not value)
-    return other if missing else value
-
-
-def _first(values: Any) -> Any:
-    """The first part of a list, the first letter of a text."""
-    return values[0]
-
-
-def _last(values: Any) -> Any:
-    """The last part of a list, the last letter of a text."""
-    return values[-1]
-
-
-def _unless_blank(filter_: Any) -> Callable[..., Any]:
-    """An empty cell stays one whatever is done to it, so that `{{ row.noun | upper }}` is refused too."""
-    return lambda value, *args, **named: value if isinstance(value, Blank) else filter_(value, *args, **named)
-
-
-_TAKEN = ("abs", "capitalize", "float", "int", "lower", "title", "trim", "upper")
-_OWN = {"first": _first, "join": _join, "last": _last, "replace": _replace, "round": _round, "split": _split}
-_FILTERS: dict[str, Callable[..., Any]] = {
-    **{name: _unless_blank(FILTERS[name]) for name in _TAKEN},
-    **{name: _unless_blank(filter_) for name, filter_ in _OWN.items()},
-    "d": _default,
-    "default": _default,
-    "length": len,
-    "string": lambda value: str(_written(value)),
-}
-_METHODS = frozenset(
-    ("capitalize", "endswith", "lower", "lstrip", "rstrip", "split", "startswith", "strip", "title", "upper")
-)
-_WITHOUT = {"default", "d", "defined", "undefined"}
-
-
 @cache
 def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, finalize=_written, cache_size=0, optimized=False)
+    environment = _Environment(undefined=StrictUndefined, finalize=written, cache_size=0, optimized=False)
     environment.globals.clear()
-    environment.filters = dict(_FILTERS)
+    environment.filters = dict(FILTERS)
     return environment
 
+
+_WITHOUT = {"default", "d", "defined", "undefined"}
 
 _ALLOWED = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const),
@@ -283,12 +181,12 @@ def _check(node: nodes.Node) -> None:
 
 def _check_call(call: nodes.Call) -> None:
     target = call.node
-    if not isinstance(target, nodes.Getattr) or target.attr not in _METHODS or call.dyn_args or call.dyn_kwargs:
+    if not isinstance(target, nodes.Getattr) or target.attr not in METHODS or call.dyn_args or call.dyn_kwargs:
         name = getattr(target, "attr", None) or getattr(target, "name", "that")
         raise TemplateMistake(f"{name!r} can't be called in a template", _THERE_ARE)
 
 
-_THERE_ARE = f"There are {{{{ row.column }}}}, if, and these filters: {', '.join(sorted(_FILTERS))}"
+_THERE_ARE = f"There are {{{{ row.column }}}}, if, and these filters: {', '.join(sorted(FILTERS))}"
 
 
 def _what_it_names(tree: nodes.Template) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]:
