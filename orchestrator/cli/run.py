@@ -77,7 +77,7 @@ def run_campaign(settings: Settings, file: Path, output: Path | None, workers: i
     busy = begun.ended < begun.total or bool(begun.gates.get("ready"))
     end = _wait(settings, database, plugins, brief.campaign, outlook, workers if busy else 0, quiet=as_json)
     folder = output or Path("outputs") / brief.campaign
-    exports = database.patiently(lambda connection: list_exports(connection, brief.campaign))
+    exports = database.patiently(lambda connection: list_exports(connection, brief.campaign, brief.naming))
     export(store, exports, folder)
     database.close()
     told = {

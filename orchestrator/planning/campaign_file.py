@@ -221,6 +221,14 @@ class CampaignFile(BaseModel):
         "back; without a word too), `else retry` (made again with another seed, twice at most, then held back).",
         examples=[{"sharpness": ">0.2 else retry", "colour": "<25 else last"}],
     )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What the files are called that `dreamline run` writes: a template, which may also name "
+        "{{ seed }} and {{ format }}; / makes folders, .jpg at its end makes JPEGs. Without it: row, variant, "
+        "format and seed.",
+        examples=["{{ row.sku }}.jpg"],
+    )
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Images of a campaign with a higher number are made first."
     )

@@ -23,6 +23,7 @@ from orchestrator.planning.drafts import Draft, write_drafts
 from orchestrator.planning.fetching.fetcher import Fetcher, Show
 from orchestrator.planning.findings import Findings, suggest
 from orchestrator.planning.gates import GRAMMAR, read_gate
+from orchestrator.planning.names import Naming, check_names, read_naming
 from orchestrator.planning.pictures import LEADS_OUT, leads_out
 from orchestrator.planning.references import References, check_combination, read_slots
 from orchestrator.planning.rows import Row, Table, read_rows
@@ -67,6 +68,7 @@ class Brief:
         drafts: rows x variants, in this order.
         warnings: what a person should know though nothing is wrong.
         files: distinct pictures of references by the sha256 of their bytes.
+        naming: what its files are called; None for the usual names.
     """
 
     campaign: str
@@ -85,6 +87,7 @@ class Brief:
     drafts: tuple[Draft, ...] = field(repr=False)
     warnings: tuple[str, ...]
     files: Mapping[str, Path] = field(repr=False)
+    naming: Naming | None = None
 
     @property
     def count(self) -> int:
@@ -148,6 +151,9 @@ def read_brief(
         findings.add(str(path), f"asks for {count:,} images", f"{MAX_ITEMS:,} is the most: split the campaign")
         variants = variants[:1]
     drafts = write_drafts(told, scope, references, variants, card)
+    naming = read_naming(told, scope)
+    if naming is not None and count <= MAX_ITEMS:
+        check_names(naming, scope, drafts, told.file.formats, seeds)
     findings.raise_if_any()
     assert card is not None
     file = told.file
@@ -168,6 +174,7 @@ def read_brief(
         drafts=drafts,
         warnings=tuple(findings.warnings),
         files=references.files,
+        naming=naming,
     )
 
 
