@@ -40,6 +40,8 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         worker_hijack_root_logger=False,
+        # What children write is passed on to our standard error, which Celery's stand-in can't take.
+        worker_redirect_stdouts=False,
         # Flower and `celery inspect` see workers and wake-ups, where there is a server to ask.
         worker_enable_remote_control=settings.broker_url is not None,
         worker_send_task_events=settings.broker_url is not None,
