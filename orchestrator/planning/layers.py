@@ -50,6 +50,18 @@ class Layer:
         """The place of a key in words."""
         return self.document.where(*self.place, *keys)
 
+    def own(self) -> Mapping[str, Variable]:
+        """The variables that it declares itself."""
+        return self.says.variables if isinstance(self.says, CreativeBrief) else {}
+
+    def defaults(self) -> dict[str, Said]:
+        """The values that its variables have where nobody gives one."""
+        return {
+            name: Said(self, (*self.place, "variables", name, "default"), one.default)
+            for name, one in self.own().items()
+            if one.default is not None
+        }
+
     def parts(self, market: str | None = None) -> Iterator[tuple[Place, Sections]]:
         """What it says to everyone, then what it says to one market; to all of them where None is given."""
         yield self.place, self.says
@@ -87,10 +99,7 @@ def resolve(layers: Sequence[Layer], market: str) -> Resolved:
     sections: dict[str, Said] = {}
     values: dict[str, Said] = {}
     for layer in layers:
-        if isinstance(layer.says, CreativeBrief):
-            for name, variable in layer.says.variables.items():
-                if variable.default is not None:
-                    values[name] = Said(layer, (*layer.place, "variables", name, "default"), variable.default)
+        values.update(layer.defaults())
         for place, part in layer.parts(market):
             sections.update({name: Said(layer, (*place, name), told) for name, told in part.said().items()})
             values.update({name: Said(layer, (*place, "set", name), told) for name, told in part.set.items()})
@@ -98,10 +107,12 @@ def resolve(layers: Sequence[Layer], market: str) -> Resolved:
 
 
 def everything(layers: Sequence[Layer]) -> Iterator[Said]:
-    """Every section that any layer says to anyone, those that another goes before among them."""
+    """Every section and value that any layer says to anyone, those that another goes before among them."""
     for layer in layers:
+        yield from layer.defaults().values()
         for place, part in layer.parts():
             yield from (Said(layer, (*place, name), told) for name, told in part.said().items())
+            yield from (Said(layer, (*place, "set", name), told) for name, told in part.set.items())
 
 
 def markets_of(layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -183,7 +194,7 @@ def _no_file(path: Path) -> tuple[str, str] | None:
 def _knows(layer: Layer, findings: Findings) -> bool:
     """Whether the layer's variables can have their names, and its values belong to variables."""
     before = len(findings)
-    for name in layer.says.variables if isinstance(layer.says, CreativeBrief) else ():
+    for name in layer.own():
         if name in RESERVED or name == MARKET:
             mend = "Give a name that means nothing else in templates"
             findings.add(layer.where("variables", name), f"{name!r} can't be a name here", mend)

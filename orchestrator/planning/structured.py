@@ -53,8 +53,8 @@ class Structured:
     references: tuple[str, ...]
     named: set[str] = field(default_factory=set)
     _sheets: dict[str, _Sheet | None] = field(default_factory=dict)
-    _passages: dict[tuple[int, Any], Passage | None] = field(default_factory=dict)
-    _values: dict[tuple[int, Any], _Value | None] = field(default_factory=dict)
+    _passages: dict[tuple[int, Place], Passage | None] = field(default_factory=dict)
+    _values: dict[tuple[int, Place], _Value | None] = field(default_factory=dict)
 
     def check(self) -> bool:
         """Notes what is wrong for any market that the campaign is for; false when it can't be written."""
@@ -67,7 +67,7 @@ class Structured:
         if len(findings) > before or None in sheets:
             return False
         for layer in self.layers[:-1]:
-            for name in getattr(layer.says, "variables", {}):
+            for name in layer.own():
                 if name not in used:
                     findings.warn(f"{layer.where('variables', name)}: no template uses this variable")
         needed = {name for sheet in sheets if sheet is not None for name in _names(sheet)}
@@ -130,14 +130,16 @@ class Structured:
                 self.scope.findings.add(where, f"vary has a list for {name!r} too", "Keep one of them")
 
     def _check_all_templates(self) -> set[str]:
-        """Notes sections that are no templates, whoever they are for; gives the names that any of them uses."""
+        """Notes texts that are no templates, whoever they are for; gives the names that any of them uses."""
         used: set[str] = set()
         for said in everything(self.layers):
             for place, text in said.texts():
                 try:
                     used.update(read_template(text).names)
                 except TemplateMistake as mistake:
-                    self.scope.findings.add_once(said.layer.document.where(*place), mistake.what, mistake.mend)
+                    self.scope.findings.add(said.layer.document.where(*place), mistake.what, mistake.mend)
+                    key = (id(said.layer), place)
+                    self._passages[key] = self._values[key] = None
         return used
 
     def _check_markets(self) -> Sequence[str]:
@@ -183,22 +185,29 @@ class Structured:
         self, name: str, section: str, passage: Passage, resolved: Resolved, values: dict[str, _Value]
     ) -> bool:
         """Puts the value of a variable into `values`; false, with the mistake noted, when there is none."""
-        above = (*(self.scope.names or ()), *self.scope.fixed)
-        if name in values or name in above or self.scope.names is None:
+        if name in values or self.scope.names is None or self._is_given(name, passage.scope, passage.place):
             return True
         if name == MARKET:
-            what = "the prompt names the market, and the campaign says none"
-            where = passage.scope.document.where(*passage.place)
-            self.scope.findings.add_once(where, what, "Say market: NAME in the campaign file, or vary it")
             return False
         said = resolved.values.get(name)
         if said is None:
             self._note_missing(name, section, passage)
             return False
         value = self._value(said)
-        if value is not None:
-            values[name] = value
-        return value is not None
+        if value is None:
+            return False
+        values[name] = value
+        inner = value.template.names if value.template is not None else ()
+        return all(self._is_given(one, value.scope, value.said.place) for one in inner)
+
+    def _is_given(self, name: str, scope: Scope, place: Place) -> bool:
+        """Whether row or variant give what a template names; a market that nobody says is noted."""
+        given = name in (self.scope.names or ()) or name in self.scope.fixed
+        if not given and name == MARKET:
+            what = "the prompt names the market, and the campaign says none"
+            mend = "Say market: NAME in the campaign file, or vary it"
+            self.scope.findings.add_once(scope.document.where(*place), what, mend)
+        return given
 
     def _note_missing(self, name: str, section: str, passage: Passage) -> None:
         campaign = self.layers[-1]

@@ -238,6 +238,24 @@ def test_templates_name_the_market_and_leave_out_what_comes_to_nothing(folder: P
     assert read(folder, registry, text + "market: at").drafts[0].prompt == "[ref#1]. for at"
 
 
+placed = st.lists(st.sampled_from(["[product]", "[product],", "a mug", "[[new]]", "red;"]), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(told=st.dictionaries(st.sampled_from(list(SECTIONS)), placed, min_size=1))
+def test_every_placeholder_of_every_section_survives(
+    told: dict[str, list[str]], registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    Image.new("RGB", (16, 16)).save(folder / "product.png")
+    campaign = {**yaml.safe_load(CAMPAIGN), "prompt": {name: " ".join(one) for name, one in told.items()}}
+    (folder / "placed.json").write_text(json.dumps(campaign))
+    prompt = read_brief(folder / "placed.json", Settings(home=folder), registry).drafts[0].prompt
+    texts = " ".join(word for one in told.values() for word in one)
+    for word, made in (("[product]", "[ref#1]"), ("[[new]]", "[new]"), ("a mug", "a mug")):
+        assert prompt.count(made) == texts.count(word)
+
+
 def test_numbers_and_truth_values_are_values_too(folder: Path, registry: Registry) -> None:
     brief = "variables: {dark: {default: true}, lens: {default: 50}}\n"
     brief += 'subject: "[product] {% if dark %}at night{% else %}by day{% endif %}"\ncamera: "{{ lens }} mm"'
@@ -315,6 +333,8 @@ REFUSED: list[tuple[str, str, str, str, str]] = [
         "'a b' can't be a name here",
         "letters, digits and _",
     ),
+    ("prompt:\n", 'prompt:\n  mood: "{{ x"\n', "line 6, key prompt.mood", "is no template", "Mend the braces"),
+    ("row.noun }", "market }", "line 7, key prompt.set.noun", "names the market", "market: NAME"),
     ("use: base.yaml", "use: product.png", "product.png, line 1", "is not UTF-8 text", "UTF-8"),
     ("use: base.yaml", "use: .", "line 6, key prompt.use", "there is no file", "Check the path"),
 ]
