@@ -1,7 +1,7 @@
-"""Batches of drawn samples: what batch number k shows is a function of k, whoever draws it and when.
+"""Batches of samples: what batch number k shows is a function of k, whoever makes it and when.
 
-Drawing runs in processes of its own, ahead of the training; a batch that was drawn once is kept in a folder and
-read from there when it comes again.
+Samples are drawn, or read from folders (`core.training.data`), by processes of their own, ahead of the training. A
+batch that was drawn once is kept in a folder and read from there when it comes again.
 
 Shape suffixes: B batch, C channels of a latent, H and W rows and columns of latents, N references, S tokens of the
 target, T text tokens.
@@ -26,9 +26,11 @@ from torch import Tensor
 from core.generation.sequence import Grid
 from core.generation.text import PLACEHOLDERS, Tokenizers
 from core.training.autoencoder import PatchEncoder
+from core.training.data.sources import DataFolder, drawable, folders_of
+from core.training.learnable import Learnable
 from core.training.masks import token_mask
 from core.training.recipes import Recipe, Shares, Sizes
-from core.training.world.samples import Canvas, Sample, draw_sample
+from core.training.world.samples import REFERENCES, Canvas, draw_sample
 from core.training.world.truth import WORLDS
 
 if TYPE_CHECKING:
@@ -93,10 +95,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What a process needs to draw the batches of one stage.
+    """What a process needs to make the batches of one stage.
 
     Attributes:
         shares: of tasks; a batch has one.
+        folders: samples of one's own with their shares of the batches; what they leave is drawn.
         pool: how many different batches there are, over all tasks by their shares.
         base: the folder with the tokenizers.
         encoder: pixels to latents; None: the trainer encodes.
@@ -117,12 +120,17 @@ class Drawing:
     kept: Path | None = None
     split: str = "train"
     tokenizers: list[Tokenizers] = field(default_factory=list, compare=False, repr=False)
+    folders: tuple[tuple[DataFolder, float], ...] = ()
 
     @classmethod
     def of(
         cls, recipe: Recipe, shares: Shares, base: Path, length: int, encoder: PatchEncoder | None, kept: Path
     ) -> Drawing:
-        """For one stage of a recipe; stages with the same tasks share what is kept."""
+        """For one stage of a recipe; stages with the same tasks share what is kept.
+
+        Raises:
+            BadInput: a folder of the recipe can't be read, or nothing has samples of the stage's tasks.
+        """
         decides = [recipe.world, recipe.canvases, recipe.references, recipe.batch, recipe.seed, length, DRAWING]
         decides.append(float(encoder.weight_CF.double().sum()) if encoder else "pixels")
         return cls(
@@ -137,15 +145,20 @@ class Drawing:
             length,
             encoder,
             kept / sha256(repr(decides).encode()).hexdigest()[:16],
+            folders=folders_of(recipe, shares),
         )
 
     def __len__(self) -> int:
         return 2**40
 
     def __getitem__(self, turn: int) -> Batch:
-        """The batch of a turn: its task by share, then one of that task's part of the pool."""
+        """The batch of a turn: its task by share, then one of that task's part of the pool, or out of a folder."""
         chance = random.Random(f"{self.seed} turn {turn}")
-        task = pick(self.shares, chance)
+        folder = self.folder(chance)
+        if folder is not None:
+            task = pick([one for one in self.shares if one[0] in folder.shelves], chance)
+            return self.tensors(folder.batch(task, self.batch, chance))
+        task = pick(drawable(self.shares), chance)
         total = sum(share for _, share in self.shares)
         there = max(1, round(self.pool * dict(self.shares)[task] / total))
         number = chance.randrange(there)
@@ -158,6 +171,23 @@ class Drawing:
         keep(told, path)
         return unfrozen(told)
 
+    def folder(self, chance: random.Random) -> DataFolder | None:
+        """Where a batch comes from, by shares; None: it is drawn."""
+        if not getattr(self, "folders", ()):
+            return None
+        rest = 1 - sum(share for _, share in self.folders) if drawable(self.shares) else 0.0
+        return pick([*self.folders, (None, max(0.0, rest))], chance)
+
+    def examples(self, task: str, count: int) -> Sequence[Learnable]:
+        """A few fixed samples to look at: drawn ones are never trained on, those of folders are."""
+        for folder, _ in self.folders:
+            if task in folder.shelves:
+                return folder.first(task, count)
+        if task not in REFERENCES:
+            return []
+        canvas, reference = Canvas(*self.canvases[0][0]), Canvas(*self.references[0][0])
+        return [draw_sample(WORLDS[self.world], task, number, canvas, reference, "new") for number in range(count)]
+
     def draw(self, task: str, number: int) -> Batch:
         """A task's batch by its number: one canvas, references of one size."""
         chance = random.Random(f"{self.seed} {self.split} {task} {number}")
@@ -167,7 +197,7 @@ class Drawing:
             [draw_sample(world, task, first + k, canvas, reference, self.split) for k in range(self.batch)]
         )
 
-    def tensors(self, samples: Sequence[Sample]) -> Batch:
+    def tensors(self, samples: Sequence[Learnable]) -> Batch:
         """Samples of one shape, encoded."""
         if not self.tokenizers:
             self.tokenizers.append(Tokenizers.read(self.base, self.text_length))

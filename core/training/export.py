@@ -28,11 +28,11 @@ from core.generation.model import quiet
 from core.generation.sequence import PIXELS_PER_TOKEN
 from core.training.adapter import save_adapter
 from core.training.autoencoder import PatchEncoder
+from core.training.data.entries import kinds_of
 from core.training.journal import JOURNAL, read_journal
 from core.training.recipe_files import plain_recipe
 from core.training.recipes import NewBase, Recipe, Sizes
 from core.training.runs import TRAINING, Run
-from core.training.world.samples import REFERENCES
 
 TITLE = "dreamline's own small DreamO, for examples, demos and tests"
 
@@ -281,4 +281,4 @@ def usual_area(sizes: Sizes) -> int:
 
 def most_references(recipe: Recipe) -> int:
     """As many as any task of the recipe shows together."""
-    return max((len(REFERENCES[task]) for stage in recipe.stages for task, _ in stage.tasks), default=1)
+    return max((len(kinds_of(task)) for stage in recipe.stages for task, _ in stage.tasks), default=1)

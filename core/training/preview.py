@@ -21,10 +21,9 @@ from core.generation.sequence import PIXELS_PER_TOKEN, Grid, Layout, pack, posit
 from core.training.attention import RoutingTap
 from core.training.autoencoder import PatchEncoder
 from core.training.drawing import Batch, Drawing
+from core.training.learnable import Learnable
 from core.training.recipes import Stage
 from core.training.trainee import Chances, Trainee
-from core.training.world.samples import Canvas, Sample, draw_sample
-from core.training.world.truth import WORLDS
 
 STEPS, EACH, MOST_TASKS = 12, 3, 4
 GAP = 6
@@ -33,7 +32,7 @@ HOT, COLD = (214, 94, 0), (245, 245, 245)
 
 @dataclass
 class Preview:
-    """A stage's fixed samples: `EACH` of its most frequent tasks, never trained on.
+    """A stage's fixed samples: `EACH` of its most frequent tasks; drawn ones are never trained on.
 
     Attributes:
         encoder: whose inverse shows latents while the decoder is untrained; None: the autoencoder decodes.
@@ -47,15 +46,10 @@ class Preview:
     folder: Path
 
     @cached_property
-    def samples(self) -> list[list[Sample]]:
-        """By task, drawn once."""
+    def samples(self) -> list[Sequence[Learnable]]:
+        """By task, made once."""
         frequent = sorted(self.stage.tasks, key=lambda pair: -pair[1])[:MOST_TASKS]
-        canvas, reference = Canvas(*self.drawing.canvases[0][0]), Canvas(*self.drawing.references[0][0])
-        world = WORLDS[self.drawing.world]
-        return [
-            [draw_sample(world, task, number, canvas, reference, "new") for number in range(EACH)]
-            for task, _ in frequent
-        ]
+        return [found for task, _ in frequent if (found := self.drawing.examples(task, EACH))]
 
     @torch.no_grad()
     def draw(self, step: int) -> Path:
@@ -133,7 +127,7 @@ def heat(share_S: Tensor, grid: Grid) -> Image.Image:
     return small.resize((grid.columns * side, grid.rows * side), Image.Resampling.NEAREST)
 
 
-def column(sample: Sample, picture: Image.Image, maps: Sequence[Image.Image]) -> Image.Image:
+def column(sample: Learnable, picture: Image.Image, maps: Sequence[Image.Image]) -> Image.Image:
     """From above: the references, what was made, what was asked for, masks and responses."""
     half = [reference.picture.reduce(2) for reference in sample.references]
     rows = [

@@ -200,6 +200,9 @@ def _problems(recipe: Recipe, where: str) -> Iterator[Problem]:
             yield Problem(f"{where}, key {name}", f"{number!r} is too little", "Give more than 0")
     if recipe.drawers < 0:
         yield Problem(f"{where}, key drawers", f"{recipe.drawers!r} is too little", "Give 0 or more")
+    if any(share <= 0 for _, share in recipe.data) or sum(share for _, share in recipe.data) > 1 + 1e-9:
+        told = ", ".join(f"{path} {share:g}" for path, share in recipe.data)
+        yield Problem(f"{where}, key data", f"the shares of {told} can't be", "Give shares over 0, of 1 at most")
     if recipe.world not in WORLDS:
         yield Problem(f"{where}, key world", f"{recipe.world!r} is no world", f"Known are: {', '.join(WORLDS)}")
     if len({stage.name for stage in recipe.stages}) < len(recipe.stages) or not recipe.stages:

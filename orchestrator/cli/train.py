@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli import measuring, print_json
+from orchestrator.cli import ablating, data, measuring, print_json
 from orchestrator.cli.needing import require_torch
 from orchestrator.cli.watch import Watch, watching
 
@@ -50,6 +50,7 @@ def command() -> None:
     dreamline train resume runs/first             go on after Ctrl-C, a crash or a power cut
     dreamline train report runs/first             tables and curves, at any time
     dreamline train eval runs/first               measure what was learnt
+    dreamline train data check pets               look through samples of one's own
     """  # noqa: D301 - click reads the \b
 
 
@@ -68,6 +69,13 @@ def command() -> None:
     metavar="DIR",
     help="Begin with the weights in DIR, the folder of a run or of a model, or with the shipped (`kept`) ones.",
 )
+@click.option(
+    "--data",
+    "data_folders",
+    multiple=True,
+    metavar="DIR[=SHARE]",
+    help="Samples of one's own in DIR, with their share of the batches [1]; the rest is drawn.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @CALLED
 @AS_JSON
@@ -80,6 +88,7 @@ def run(
     seed: int | None,
     threads: int | None,
     start: str | None,
+    data_folders: tuple[str, ...],
     changes: tuple[str, ...],
     name: str,
     as_json: bool,
@@ -90,7 +99,11 @@ def run(
     dreamline train run nano
     dreamline train run mini --minutes 30 --seed 1
     dreamline train run mini --start kept
+    dreamline train run mini --start kept --data pets=0.3 --data garments=0.2
+    dreamline train run flux-dev --data subjects200k --set base.folder=/models/FLUX.1-dev
     dreamline train run mini --set batch=8 --set stages.full.rate=5e-4 --set 'canvases=[[[128,128],1]]'
+
+    --data takes folders as `dreamline train data` checks, draws and imports them.
 
     --set takes the path of a value as recipe.json shows it; a stage goes by its name, * means all of them.
 
@@ -101,7 +114,7 @@ def run(
     """  # noqa: D301 - click reads the \b
     require_torch()
     from core.errors import BadInput
-    from core.training.recipe_files import changed, named_recipe
+    from core.training.recipe_files import changed, named_recipe, plain_recipe, recipe_from
 
     plan = named_recipe(recipe)
     if minutes is not None and steps is not None:
@@ -110,6 +123,9 @@ def run(
         plan = replace(plan, minutes=minutes, steps=steps)
     if seed is not None:
         plan = replace(plan, seed=seed)
+    if data_folders:
+        plan = replace(plan, data=tuple(read_share(one) for one in data_folders))
+        recipe_from(plain_recipe(plan), "option --data")
     place = folder or Path("training") / recipe
     train(changed(plan, changes), place, device, threads, name, start=start, as_json=as_json)
 
@@ -170,6 +186,26 @@ def export(folder: Path, output: Path | None, name: str, title: str | None) -> N
 
 
 command.add_command(measuring.command)
+command.add_command(ablating.command)
+command.add_command(data.command)
+
+
+def read_share(told: str) -> tuple[str, float]:
+    """`DIR=0.3` or `DIR`; the folder by its whole path, so that a run can be resumed from anywhere.
+
+    Raises:
+        BadInput: the share is no number.
+    """
+    from core.errors import BadInput
+
+    name, equals, share = told.rpartition("=")
+    if not equals or Path(told).is_dir():
+        return str(Path(told).resolve()), 1.0
+    try:
+        return str(Path(name).resolve()), float(share)
+    except ValueError as error:
+        mend = "Say DIR=0.3 for three batches in ten"
+        raise BadInput.at(f"option --data {told}", f"{share!r} is no share", mend) from error
 
 
 def train(
@@ -189,7 +225,7 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    with watching(recipe, as_json=as_json) as watch, telling_how_to_resume(folder):
+    with watching(recipe, as_json=as_json) as watch, telling_how_to_resume(f"dreamline train resume {folder}"):
         run = Run(recipe, folder, watch.shown, resolve(device), watch.stop)
         if start is not None:
             run.begin_with(kept_weights(recipe.name) if start == "kept" else Path(start))
@@ -241,7 +277,7 @@ def train_parts(run: Run, watch: Watch, name: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def telling_how_to_resume(folder: Path) -> Iterator[None]:
+def telling_how_to_resume(command: str) -> Iterator[None]:
     """Where the run was asked to stop: what to call next, and exit code 130."""
     from core.errors import Stopped
 
@@ -251,7 +287,7 @@ def telling_how_to_resume(folder: Path) -> Iterator[None]:
         pass
     else:
         return
-    click.echo(f"Stopped. `dreamline train resume {folder}` goes on.", err=True)
+    click.echo(f"Stopped. `{command}` goes on.", err=True)
     raise SystemExit(130)
 
 
