@@ -39,10 +39,10 @@ def find_reached(connection: Connection, campaign: int) -> Reached | None:
     return None
 
 
-def read_spent(connection: Connection, campaign: int) -> Spent:
-    """What a campaign has spent since it was recorded, whatever its stop rules count from."""
+def read_spent(connection: Connection, campaign: int, *, counted: bool = False) -> Spent:
+    """What a campaign has spent since it was recorded; `counted`: only what its stop rules count."""
     row = connection.execute(text(_CAMPAIGN), {"campaign": campaign}).one()
-    return _spent(connection, campaign, row, row.created_at)
+    return _spent(connection, campaign, row, row.since if counted else row.created_at)
 
 
 def _count(connection: Connection, campaign: int, rule: Rule, row: Row[object]) -> tuple[float, int]:
@@ -55,7 +55,7 @@ def _count(connection: Connection, campaign: int, rule: Rule, row: Row[object]) 
     query = _FAILED if rule.name == "failed" else _REJECTED
     values = {"campaign": campaign, "since": row.since, "last": rule.last or None}
     found = connection.execute(text(query), values).one()
-    return found.count, found.whole
+    return found.bad, found.whole
 
 
 def _spent(connection: Connection, campaign: int, row: Row[object], since: object) -> Spent:
@@ -87,7 +87,7 @@ where made_at >= :since and job_id in (
 """
 
 _FAILED = """
-select count(*) filter (where state = 'dead') as count, count(*) as whole from (
+select count(*) filter (where state = 'dead') as bad, count(*) as whole from (
     select state from job
     where state in ('done', 'dead') and changed_at >= :since
         and id in (select job_id from item where campaign_id = :campaign and not obsolete)
@@ -107,7 +107,7 @@ order by decision.item_id, decision.version, decision.number desc
 """What people last said about each image of the brief's present wishes, earlier attempts too."""
 
 _REJECTED = f"""
-select count(*) filter (where verdict = 'rejected') as count, count(*) as whole from (
+select count(*) filter (where verdict = 'rejected') as bad, count(*) as whole from (
     select verdict from ({STANDING}) standing
     where verdict in ('approved', 'rejected') order by number desc limit :last
 ) decided

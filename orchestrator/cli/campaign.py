@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from core.settings import Settings
 from orchestrator.cli import print_json
@@ -15,6 +13,8 @@ from orchestrator.cli.dead_letters import command as dead_letters_command
 from orchestrator.records.causes import CLASSES
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from core.registry import Registry
     from orchestrator.progress import Progress
     from orchestrator.records.database import Database
@@ -22,65 +22,77 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """See and steer campaigns: list, show, gates, pause, resume, cancel, retry."""
+    """See and steer campaigns: list, show, gates, dead, pause, resume, cancel, retry, priority."""
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--watch", is_flag=True, help="Show it anew every second until none runs, or Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one line a change.")
 @click.pass_obj
-def list_all(settings: Settings, as_json: bool) -> None:
+def list_all(settings: Settings, watch: bool, as_json: bool) -> None:
     """List all campaigns, newest first, with their progress."""
-    found = _progress(settings, None)
-    if as_json:
-        print_json([one.as_dict() for one in found])
-        return
-    table = Table(
-        "campaign", "state", "model", "images", "done", "failed", "changed", box=None, header_style="bold"
-    )
-    for one in found:
-        changed = one.changed_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        done, dead = str(one.jobs["done"]), str(one.jobs["dead"])
-        table.add_row(one.name, one.state, one.model, str(one.total), done, dead, changed)
-    Console().print(table if found else "No campaigns yet. `dreamline demo` makes a first one.")
+    from orchestrator.cli.live import follow
+    from orchestrator.cli.showing import draw_list
+    from orchestrator.progress import read_progress
+
+    database, _ = _open(settings)
+
+    def read() -> list[Progress]:
+        return database.patiently(read_progress)
+
+    def tell(found: list[Progress]) -> list[dict[str, Any]]:
+        return [one.as_dict() for one in found]
+
+    def over(found: list[Progress]) -> bool:
+        return not any(one.state == "running" for one in found)
+
+    if watch:
+        follow(read, draw_list, tell, over, as_json=as_json)
+    elif as_json:
+        print_json(tell(read()))
+    else:
+        Console().print(draw_list(read()))
 
 
 @command.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; `jobs` has a count per state.")
+@click.option("--watch", is_flag=True, help="Show it anew every second until it has ended, or Ctrl-C.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document, with --watch one line a change; `jobs` has a count per state.",
+)
 @click.pass_obj
-def show(settings: Settings, name: str, as_json: bool) -> None:
-    """Show one campaign: state, counts, causes of failure."""
+def show(settings: Settings, name: str, watch: bool, as_json: bool) -> None:
+    """Show one campaign: state, counts, spending, causes of failure, and what its pilot foretells of the rest.
+
+    A pilot's rate of approval is what people said of its items' first images; the range beside it, and those of
+    what is to come, hold at 95 %.
+    """
     from orchestrator import campaigns
-    from orchestrator.progress import read_failures
-    from orchestrator.unserved import read_lacking
+    from orchestrator.cli.live import follow
+    from orchestrator.cli.showing import draw_portrait
+    from orchestrator.portrait import Portrait, read_portrait
 
     database, registry = _open(settings)
-    with database.begin() as connection:
-        campaigns.find(connection, name)
-        failures = read_failures(connection, name)
-        lacking = read_lacking(connection, name, registry, settings)
-    (one,) = _progress(settings, name)
-    if as_json:
-        told = [
-            {"message": f.message, "class": f.kind, "images": f.images, "example": f.example} for f in failures
-        ]
-        missing = [lack.as_dict() for lack in lacking]
-        print_json({**one.as_dict(), "failures": told, "lacking": missing})
-        return
-    console = Console()
-    console.print(f"[bold]{escape(one.name)}[/] · {one.state} · model {one.model} · {escape(one.source)}")
-    counts = ", ".join(f"{count} {state}" for state, count in one.jobs.items() if count)
-    console.print(f"{one.items} items, {one.total} images: {counts or 'none'}")
-    prepared = ", ".join(f"{count} {state}" for state, count in one.preparations.items() if count)
-    console.print(f"references: {prepared or 'none'}")
-    if one.gates:
-        judged = ", ".join(f"{count} {gate}" for gate, count in one.gates.items())
-        console.print(f"gates: {judged} (`dreamline campaign gates {escape(one.name)}`)")
-    for failure in failures:
-        cause = escape(f"({failure.kind}; e.g. {failure.example}): {failure.message}")
-        console.print(f"[red]{failure.images} failed[/] {cause}")
-    for lack in lacking:
-        console.print(f"[yellow]{escape(str(lack))}[/]", soft_wrap=True)
+
+    def read() -> Portrait:
+        def look(connection: Connection) -> Portrait:
+            campaigns.find(connection, name)
+            return read_portrait(connection, name, registry, settings)
+
+        return database.patiently(look)
+
+    def over(told: Portrait) -> bool:
+        return told.progress.state in ("finished", "cancelled")
+
+    if watch:
+        follow(read, draw_portrait, Portrait.as_dict, over, as_json=as_json)
+    elif as_json:
+        print_json(read().as_dict())
+    else:
+        Console().print(draw_portrait(read()), soft_wrap=True)
 
 
 @command.command()
@@ -143,14 +155,19 @@ def pause(settings: Settings, name: str) -> None:
 
 @command.command()
 @click.argument("name")
+@click.option("--anyway", is_flag=True, help="Also past its stop rules; they count anew from now on.")
 @click.pass_obj
-def resume(settings: Settings, name: str) -> None:
-    """Go on with a paused campaign; workers that run take it up at once."""
+def resume(settings: Settings, name: str, anyway: bool) -> None:
+    """Go on with a paused campaign, after its pilot with the rest; workers that run take it up at once.
+
+    A campaign that a stop rule paused goes on once its rules let it (another limit in its file, decisions taken
+    back, images retried), or --anyway.
+    """
     from orchestrator import campaigns
     from orchestrator.running import wake_all
 
     database, registry = _open(settings)
-    campaigns.resume(database, registry, name)
+    campaigns.resume(database, registry, name, anyway=anyway)
     wake_all(settings)
     click.echo(f"{name} is running. `dreamline run FILE` brings workers along; `dreamline worker` is one.")
 
@@ -193,6 +210,24 @@ def retry(settings: Settings, name: str, changes: tuple[str, ...], causes: tuple
     click.echo(f"{again} images of {name} are queued again for the workers that run (`dreamline worker`).")
 
 
+@command.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("number", type=click.IntRange(-1000, 1000))
+@click.pass_obj
+def priority(settings: Settings, name: str, number: int) -> None:
+    """Make images of campaign NAME sooner (a higher NUMBER, to 1000) or later (to -1000) than those of others.
+
+    It holds at once, and until the campaign's file is run again with another `priority`.
+    """
+    from orchestrator import campaigns
+    from orchestrator.running import wake_all
+
+    database, _ = _open(settings)
+    waiting = campaigns.set_priority(database, name, number)
+    wake_all(settings)
+    click.echo(f"{name} has priority {number}; {waiting:,} of its images wait.")
+
+
 command.add_command(dead_letters_command, "dead")
 
 
@@ -203,11 +238,3 @@ def _open(settings: Settings) -> tuple[Database, Registry]:
     database = Database(settings)
     database.upgrade() if settings.embedded else database.require_newest()
     return database, registry.load(settings)
-
-
-def _progress(settings: Settings, name: str | None) -> list[Progress]:
-    from orchestrator.progress import read_progress
-
-    database, _ = _open(settings)
-    with database.begin() as connection:
-        return read_progress(connection, name)

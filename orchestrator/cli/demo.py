@@ -9,7 +9,7 @@ import click
 
 from core.settings import Settings, default_home
 from orchestrator.cli.needing import require_torch
-from orchestrator.cli.run import run_campaign
+from orchestrator.cli.run import Asked, run_campaign
 
 DEMO = "summer-drop"
 
@@ -26,7 +26,7 @@ def command(settings: Settings, output: Path | None) -> None:
     all of them exist.
     """
     require_torch()
-    code = run_campaign(settings, example(DEMO) / "campaign.yaml", output, 1, as_json=False)
+    code = run_campaign(settings, example(DEMO) / "campaign.yaml", Asked(output))
     home = "" if settings.home == default_home() else f"DREAMLINE_HOME={settings.home} "
     program = "dreamline" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
     click.echo(f"Review them in a browser: {home}{program} dashboard")

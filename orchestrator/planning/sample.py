@@ -99,21 +99,21 @@ def _hashable(value: Any) -> Any:
 
 def _next(places: _Values, strata: Sequence[_Stratum], combination: _Stratum, size: int) -> int:
     """The item to take: each measure narrows what the one before left; what is equal then is scattered."""
-    untouched = sum(
-        (one.taken[one.values[places]] == 0).astype(np.float64) for one in strata if one.can_be_whole(size)
-    )
-    places = _best(places, untouched)
-    lacking = sum((one.due - one.taken)[one.values[places]] for one in strata)
-    places = _best(places, np.round(lacking, 9))
+    untouched, lacking = np.zeros(len(places)), np.zeros(len(places))
+    for one in strata:
+        if one.can_be_whole(size):
+            untouched += one.taken[one.values[places]] == 0
+        lacking += (one.due - one.taken)[one.values[places]]
+    lacking = lacking[untouched == untouched.max()]
+    places = _best(_best(places, untouched), np.round(lacking, 9))
     places = _best(places, -combination.taken[combination.values[places]])
     scattered = places * 2_654_435_761 % 4_294_967_296
     return int(places[np.argmin(scattered)])
 
 
-def _best(places: _Values, measure: Any) -> _Values:
-    if not isinstance(measure, np.ndarray):
-        return places
-    return places[measure == measure.max()]
+def _best(places: _Values, measure: npt.NDArray[np.float64]) -> _Values:
+    best: _Values = places[measure == measure.max()]
+    return best
 
 
 def _take(place: int, free: npt.NDArray[np.bool_], strata: Sequence[_Stratum], combination: _Stratum) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from orchestrator.planning.comparison import read_states
 from orchestrator.planning.keys import canonical
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.sample import Cell, cell_of
@@ -37,8 +38,8 @@ class Outlook:
 
 def look_ahead(connection: Connection | None, plan: Plan) -> Outlook:
     """Counts what is new; reads only. Without a connection (no database yet) everything is."""
-    found = _states(connection, "job", list(plan.jobs)) if connection is not None else {}
-    prepared = _states(connection, "preparation", list(plan.preparations)) if connection is not None else {}
+    found = read_states(connection, "job", list(plan.jobs)) if connection is not None else {}
+    prepared = read_states(connection, "preparation", list(plan.preparations)) if connection is not None else {}
     reused = sum(state == states.Work.DONE for state in found.values())
     failed = sum(state == states.Work.DEAD for state in found.values())
     return Outlook(
@@ -49,15 +50,6 @@ def look_ahead(connection: Connection | None, plan: Plan) -> Outlook:
         failed=failed,
         preparations=len(plan.preparations) - sum(state == states.Work.DONE for state in prepared.values()),
     )
-
-
-def _states(connection: Connection, table: str, keys: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    query = text(f"select key, state from {table} where key = any(:keys)")  # noqa: S608 - a name of ours
-    for start in range(0, len(keys), 20_000):
-        rows = connection.execute(query, {"keys": list(keys[start : start + 20_000])})
-        found.update((row.key, row.state) for row in rows)
-    return found
 
 
 def write_plan(
