@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from core.cards import read_card
+from core.generation.files import card_files
 from core.settings import Settings
 from orchestrator.doctor import Finding, examine
+from orchestrator.examining import connections
 from orchestrator.records.database import Database
+from orchestrator.records.models import hash_files, record
 from orchestrator.records.storage import Storage
 from orchestrator.working.claims import claim
 
@@ -128,3 +136,104 @@ def test_a_broker_that_is_away_is_a_warning(settings: Settings) -> None:
     found = wrong(away)["broker"]
     assert found.level == "warning"
     assert "polling" in found.message
+
+
+def test_whatever_is_not_well_comes_with_what_to_do(
+    settings: Settings, database: Database, store: Storage, seed_jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DREAMLINE_DATBASE_URL", "x")
+    seed_jobs(2)
+    store.put(b"nobody's", "job")
+    with database.begin() as connection:
+        claim(connection, "job", uuid.uuid4(), ["model"], 1, 0)
+    away = replace(settings, broker_url="redis://127.0.0.1:1/0")
+    found = [one for one in examine(away) if one.level != "ok"]
+    assert {one.check for one in found} == {"environment", "broker", "leases", "workers", "store"}
+    assert [one for one in found if not one.mend] == []
+
+
+def test_a_clock_that_is_wrong_is_named_with_its_side(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "time", SimpleNamespace(time=lambda: time.time() + 3600))
+    (found,) = [one for one in connections.database(database) if one.check == "clock"]
+    assert found.level == "warning"
+    assert "3600 s ahead of" in found.message
+
+
+def test_a_store_that_can_not_be_written_is_an_error_and_files_are_not_judged(
+    settings: Settings, tmp_path: Path, made: tuple[int, str]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    found = wrong(replace(settings, storage_url=str(tmp_path / "file")))
+    assert found["storage"].level == "error"
+    assert "DREAMLINE_STORAGE_URL" in found["storage"].mend
+    assert "files" not in found
+
+
+def test_the_storage_is_left_as_it_was(settings: Settings, store: Storage, made: tuple[int, str]) -> None:
+    before = set(store.all())
+    list(examine(settings))
+    assert set(store.all()) == before
+
+
+def test_a_worker_that_went_is_named_and_one_that_signed_off_is_not(
+    settings: Settings, database: Database, made: tuple[int, str]
+) -> None:
+    statement = """
+        insert into worker (id, host, process, queue, pins, seen_at, stopped_at)
+        values (:id, :host, 7, 'gpu', '[]', now() - interval '1 hour', :stopped)
+    """
+    with database.begin() as connection:
+        for host, stopped in (("lost", None), ("left", "now")):
+            connection.execute(text(statement), {"id": uuid.uuid4(), "host": host, "stopped": stopped})
+    (found,) = [one for one in examine(settings) if one.check == "workers"]
+    assert "on lost (process 7)" in found.message
+    assert "dreamline worker -q gpu" in found.mend
+
+
+CARD = """
+name = "mine"
+title = "Mine"
+generator = "dreamo"
+base = "somebody/base"
+"""
+
+
+@pytest.fixture
+def card(settings: Settings, tmp_path: Path) -> Settings:
+    """A card of one's own whose files are all here, and recorded as they are."""
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "mine.toml").write_text(CARD)
+    config = replace(settings, cards=(str(tmp_path / "cards"),))
+    files = card_files(read_card(tmp_path / "cards" / "mine.toml"), config)
+    for one in files:
+        path = one.path.with_name(one.path.name.replace("*", "model"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(one.name.encode())
+    return config
+
+
+def weights(config: Settings, database: Database, recorded: dict[str, str]) -> dict[str, Finding]:
+    with database.begin() as connection:
+        record(connection, "mine", {name: (sha256, 1) for name, sha256 in recorded.items()})
+    return {one.level: one for one in examine(config) if one.check == "weights"}
+
+
+def test_weights_are_held_against_what_was_recorded(card: Settings, database: Database) -> None:
+    mine = read_card(Path(card.cards[0]) / "mine.toml")
+    recorded = hash_files(mine, card)
+    assert weights(card, database, recorded).keys() == {"ok"}
+    first = card_files(mine, card)[0].path
+    first.write_bytes(b"something else")
+    changed = weights(card, database, recorded)["error"]
+    assert "not what was recorded" in changed.message
+    assert "dreamline models check mine" in changed.mend
+    first.unlink()
+    missing = weights(card, database, recorded)["warning"]
+    assert "missing here" in missing.message
+    assert "dreamline models fetch mine" in missing.mend
+
+
+def test_a_model_that_nobody_fetched_is_no_fault(settings: Settings) -> None:
+    (found,) = [one for one in examine(settings) if one.check == "weights"]
+    assert found.level == "ok"
+    assert "not here: " in found.message
