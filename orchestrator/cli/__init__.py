@@ -18,7 +18,8 @@ from core.settings import Settings
 
 COMMANDS = {
     "audit": "The record of who decided what: verify, export.",
-    "campaign": "See and steer campaigns: list, show, gates, pause, resume, cancel, retry.",
+    "campaign": "See and steer campaigns: list, show, gates, pause, resume, cancel, retry, priority.",
+    "clean": "Say what is of no use any more: old events, images, previews; --delete lets it go.",
     "dashboard": "Open the dashboard in a browser.",
     "db": "The database: upgrade, status, url.",
     "demo": "Make a first campaign, with pictures that come along.",
@@ -27,7 +28,7 @@ COMMANDS = {
     "metrics": "Figures for Prometheus: print, or serve with health checks.",
     "models": "Model cards and their weights: list, show, fetch, check, fuse.",
     "people": "Who may see, decide and steer in the dashboard: list, set, remove.",
-    "plan": "Say what a campaign file would make; writes nothing.",
+    "plan": "Say what a campaign file would change, make, take and cost; writes nothing.",
     "plugins": "List plugins with their kinds and hooks; new, check.",
     "prepare": "Show what a kind makes of pictures, on a sheet.",
     "prompt": "Print the prompts of a campaign file, with their sections.",

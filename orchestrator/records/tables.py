@@ -131,14 +131,14 @@ class Campaign(Table):
     model: Mapped[str]
     source: Mapped[str]
     gates: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    stop: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    stop_from: Mapped[datetime.datetime | None]
+    price: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     text: Mapped[str]
     plan: Mapped[int] = mapped_column(Integer, server_default="0")
     priority: Mapped[int] = mapped_column(Integer, server_default="0")
     two_step: Mapped[bool] = mapped_column(server_default="false")
     pilot: Mapped[int] = mapped_column(Integer, server_default="0")
-    stop: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    stop_from: Mapped[datetime.datetime | None]
-    price: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     created_at: Mapped[datetime.datetime] = _now()
     changed_at: Mapped[datetime.datetime] = _now()
 
