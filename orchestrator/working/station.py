@@ -143,6 +143,5 @@ class Station:
         with self._process.stderr as lines:
             for line in lines:
                 self._lines.append(line.decode(errors="replace").rstrip()[:LONGEST_LINE])
-                with contextlib.suppress(OSError, ValueError):
-                    sys.stderr.buffer.write(line)
-                    sys.stderr.buffer.flush()
+                with contextlib.suppress(OSError):
+                    os.write(2, line)

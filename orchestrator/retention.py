@@ -1,0 +1,244 @@
+"""What is kept no longer than it is of use: old events, images that no brief asks for, caches, rows of workers.
+
+What a person has decided about is kept, whatever its age, and so is whatever anybody's brief still asks for. Each
+part is looked at and deleted by the same query, some rows at a time, so that nobody waits for a clean-up.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from core.settings import Settings
+from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
+from orchestrator.records.storage import Storage
+
+AT_ONCE = 2000
+"""Rows that one transaction deletes."""
+
+FILES_AT_ONCE = 200
+"""Rows with files that one transaction deletes: no result is recorded meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Days after which each kind of thing may go."""
+
+    events: int = 90
+    obsolete: int = 30
+    files: int = 30
+    workers: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """How much of one kind there is that may go, or went: pieces, and bytes where they are files."""
+
+    what: str
+    count: int
+    size: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def clean(
+    settings: Settings, database: Database, store: Storage, ages: Ages, *, delete: bool = False
+) -> Iterator[Waste]:
+    """Says what may go, kind by kind; with `delete` it is gone by then."""
+    yield _rows(database, "events of images and references", _EVENTS, ages.events, delete=delete)
+    yield _rows(database, "workers that are gone", _WORKERS, ages.workers, delete=delete)
+    yield _rows(database, "shares of owners who ask for nothing", _SHARES, ages.events, delete=delete)
+    yield _images(database, store, ages.obsolete, delete=delete)
+    yield _preparations(database, store, ages.obsolete, delete=delete)
+    yield _uploads(database, settings.home / "uploads", ages.files, delete=delete)
+    yield _previews(settings.home / "previews", ages.files, delete=delete)
+
+
+def _rows(database: Database, what: str, old: str, days: int, *, delete: bool) -> Waste:
+    """Rows of one table, of which `old` selects the ids."""
+    table, identity, condition = old.split("|")
+    if not delete:
+        with database.begin() as connection:
+            query = text(f"select count(*) from {table} where {condition}")  # noqa: S608 - constants of ours
+            return Waste(what, int(connection.execute(query, {"days": days}).scalar_one()))
+    statement = text(
+        f"delete from {table} where {identity} in (select {identity} from {table} where {condition} limit :most)"  # noqa: S608
+    )
+    gone = 0
+    while True:
+        with database.begin() as connection:
+            count = connection.execute(statement, {"days": days, "most": AT_ONCE}).rowcount
+        gone += count
+        if count < AT_ONCE:
+            return Waste(what, gone)
+
+
+def _images(database: Database, store: Storage, days: int, *, delete: bool) -> Waste:
+    """Images that no brief asks for any more and nobody has decided about, with their items, jobs and files."""
+    what = "images that no brief asks for"
+    if not delete:
+        with database.begin() as connection:
+            row = connection.execute(text(_COUNT_IMAGES), {"days": days}).one()
+            return Waste(what, row.count, int(row.size or 0))
+    count = size = 0
+    while True:
+        with database.begin() as connection:
+            _alone(connection)
+            jobs = list(connection.execute(text(_OLD_JOBS), {"days": days, "most": FILES_AT_ONCE}).scalars())
+            files = {row.sha256: row.size for row in connection.execute(text(_FILES_OF), {"jobs": jobs})}
+            for statement in _DELETE_JOBS:
+                connection.execute(text(statement), {"jobs": jobs})
+            size += _delete_files(connection, store, files)
+        count += len(jobs)
+        if len(jobs) < FILES_AT_ONCE:
+            return Waste(what, count, size)
+
+
+def _preparations(database: Database, store: Storage, days: int, *, delete: bool) -> Waste:
+    """Prepared references that no image needs; the pictures that were given stay."""
+    what = "prepared references that no image needs"
+    if not delete:
+        with database.begin() as connection:
+            found = list(connection.execute(text(_OLD_PREPARATIONS), {"days": days, "most": None}))
+            sizes = (store.size(sha256) or 0 for row in found for sha256 in (row.result, row.mask) if sha256)
+            return Waste(what, len(found), sum(sizes))
+    count = size = 0
+    while True:
+        with database.begin() as connection:
+            _alone(connection)
+            rows = connection.execute(text(_OLD_PREPARATIONS), {"days": days, "most": FILES_AT_ONCE}).all()
+            named = {sha256 for row in rows for sha256 in (row.result, row.mask) if sha256}
+            files = {sha256: store.size(sha256) or 0 for sha256 in named}
+            connection.execute(
+                text("delete from preparation where id = any(:ids)"), {"ids": [row.id for row in rows]}
+            )
+            size += _delete_files(connection, store, files)
+        count += len(rows)
+        if len(rows) < FILES_AT_ONCE:
+            return Waste(what, count, size)
+
+
+def _alone(connection: Connection) -> None:
+    """No plan begins to ask for what is deleted here, and no result is recorded whose file goes."""
+    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": VERBS_LOCK})
+    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
+
+
+def _delete_files(connection: Connection, store: Storage, files: dict[str, int]) -> int:
+    """Deletes those files that no row points to any more; returns their bytes."""
+    kept = set(connection.execute(text(_STILL_NAMED), {"files": list(files)}).scalars())
+    for sha256 in files.keys() - kept:
+        store.delete(sha256)
+    return sum(size for sha256, size in files.items() if sha256 not in kept)
+
+
+def _uploads(database: Database, folder: Path, days: int, *, delete: bool) -> Waste:
+    """Uploaded briefs of which no campaign was made."""
+    with database.begin() as connection:
+        sources = [Path(source) for source in connection.execute(text("select source from campaign")).scalars()]
+    used = {source.relative_to(folder).parts[0] for source in sources if source.is_relative_to(folder)}
+    old = [one for one in _entries(folder) if one.name not in used and _age(one) > days]
+    size = sum(_size(one) for one in old)
+    for one in old if delete else ():
+        shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)
+    return Waste("uploads that became no campaign", len(old), size)
+
+
+def _previews(folder: Path, days: int, *, delete: bool) -> Waste:
+    """Small pictures for screens; whoever misses one makes it again."""
+    old = [one for one in folder.rglob("*") if one.is_file() and _age(one) > days]
+    size = sum(_size(one) for one in old)
+    for one in old if delete else ():
+        one.unlink(missing_ok=True)
+    return Waste("previews, which are made again when they are looked at", len(old), size)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _age(path: Path) -> float:
+    """Days since something was last changed."""
+    try:
+        return (time.time() - path.stat().st_mtime) / 86_400
+    except FileNotFoundError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in files if one.is_file())
+
+
+_EVENTS = (
+    "event|id|at < now() - make_interval(days => :days) and campaign_id is null "
+    "and (kind like 'job.%' or kind like 'preparation.%')"
+)
+
+_WORKERS = "worker|id|coalesce(stopped_at, seen_at) < now() - make_interval(days => :days)"
+
+_SHARES = "share|ctid|at < now() - make_interval(days => :days)"
+
+# Jobs all of whose items are undecided, in no lineage and no comparison, and have been obsolete for long: since
+# the plan that came after the last one that had them.
+_OLD = """
+job.state in ('done', 'dead', 'cancelled') and job.changed_at < now() - make_interval(days => :days)
+and exists (select 1 from item where item.job_id = job.id)
+and not exists (
+    select 1 from item join campaign on campaign.id = item.campaign_id
+    where item.job_id = job.id and (
+        not item.obsolete or item.verdict <> 'open'
+        or coalesce(
+            (select max(at) from event where event.campaign_id = campaign.id and kind = 'campaign.planned'
+                and facts->'plan' = to_jsonb(item.plan + 1)),
+            campaign.changed_at
+        ) > now() - make_interval(days => :days)
+        or exists (select 1 from decision where decision.item_id = item.id)
+        or exists (select 1 from attempt where attempt.item_id = item.id)
+        or exists (select 1 from comparison where comparison.item_id = item.id)
+    )
+)
+and not exists (select 1 from item where item.brief_job_id = job.id)
+and not exists (select 1 from attempt where attempt.job_id = job.id or attempt.parent_job_id = job.id)
+"""
+
+_COUNT_IMAGES = f"""
+select count(*) as count, sum(asset.size) as size from job left join asset on asset.job_id = job.id where {_OLD}
+"""  # noqa: S608 - constants of ours
+
+_OLD_JOBS = f"""
+select id from job where {_OLD} order by id limit :most for update
+"""  # noqa: S608 - constants of ours
+
+_FILES_OF = "select sha256, size from asset where job_id = any(:jobs)"
+
+_DELETE_JOBS = (
+    "delete from item where job_id = any(:jobs)",
+    "delete from asset where job_id = any(:jobs)",
+    "delete from job where id = any(:jobs)",
+)
+
+_OLD_PREPARATIONS = """
+select id, result, mask from preparation
+where state in ('done', 'dead', 'cancelled') and changed_at < now() - make_interval(days => :days)
+    and not exists (select 1 from job_reference where preparation_id = preparation.id)
+order by id limit cast(:most as bigint)
+"""
+
+_STILL_NAMED = """
+select sha256 from asset where sha256 = any(:files)
+union select sha256 from reference where sha256 = any(:files)
+union select result from preparation where result = any(:files)
+union select mask from preparation where mask = any(:files)
+union select asset_sha256 from decision where asset_sha256 = any(:files)
+union select asset_sha256 from comparison where asset_sha256 = any(:files)
+union select sha256 from rival where sha256 = any(:files)
+"""

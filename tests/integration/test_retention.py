@@ -1,0 +1,208 @@
+"""What may go and what is kept, against a real Postgres and a real store."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from core.registry import Registry
+from core.settings import Settings
+from orchestrator import campaigns
+from orchestrator.planning.expand import read_brief
+from orchestrator.planning.plan import make_plan
+from orchestrator.previews import Previews
+from orchestrator.records.database import Database
+from orchestrator.records.storage import Storage
+from orchestrator.retention import Ages, clean
+
+IMAGES = "images that no brief asks for"
+EVENTS = "events of images and references"
+
+
+@pytest.fixture
+def record(
+    tmp_path: Path, settings: Settings, database: Database, store: Storage, registry: Registry
+) -> Callable[..., None]:
+    """Plans a campaign of some words; every image that it asks for is made."""
+
+    def plan(*words: str, name: str = "words") -> None:
+        path = tmp_path / f"{name}.yaml"
+        rows = "".join(f"\n  - {{sku: {word}}}" for word in words)
+        path.write_text(
+            f'campaign: {name}\nmodel: storyboard\nrows:{rows}\nprompt: "a {{{{ row.sku }}}}"\nseeds: 1\n'
+            "formats: [square]\n"
+        )
+        plan = make_plan(read_brief(path, settings, registry), settings, registry)
+        campaigns.record(database, store, registry, plan)
+        for job in rows_of(database, "select id, request->>'prompt' from job where state = 'queued'"):
+            sha256 = store.put(job[1].encode(), "x")
+            change(database, f"update job set state = 'done' where id = {job[0]}")
+            change(
+                database,
+                f"""
+                insert into asset (job_id, sha256, size, width, height, media_type, facts, fence, worker, seconds)
+                values ({job[0]}, '{sha256}', {len(job[1])}, 1, 1, 'image/png', '{{}}', 1, gen_random_uuid(), 1)
+                """,
+            )
+
+    return plan
+
+
+def rows_of(database: Database, query: str) -> list[Any]:
+    with database.begin() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def change(database: Database, statement: str) -> None:
+    with database.begin() as connection:
+        connection.execute(text(statement))
+
+
+def let_time_pass(database: Database, days: int) -> None:
+    for table, columns in (
+        ("job", ["changed_at"]),
+        ("preparation", ["changed_at"]),
+        ("campaign", ["changed_at"]),
+        ("event", ["at"]),
+        ("share", ["at"]),
+        ("worker", ["seen_at", "stopped_at"]),
+    ):
+        for column in columns:
+            change(database, f"update {table} set {column} = {column} - interval '{days} days'")
+
+
+def found(settings: Settings, database: Database, store: Storage, *, delete: bool = False) -> dict[str, int]:
+    return {one.what: one.count for one in clean(settings, database, store, Ages(), delete=delete) if one.count}
+
+
+def test_images_of_rows_that_are_gone_go_with_their_files_after_a_while(
+    settings: Settings, database: Database, store: Storage, record: Any
+) -> None:
+    record("ball", "cube")
+    let_time_pass(database, 60)
+    record("cube")
+    assert found(settings, database, store) == {}, "the row has only just gone"
+    let_time_pass(database, 31)
+    assert found(settings, database, store) == {IMAGES: 1}
+    assert len(list(store.all())) == 2, "looking changes nothing"
+    assert found(settings, database, store, delete=True) == {IMAGES: 1}
+    assert rows_of(database, "select row_key, obsolete from item") == [("cube", False)]
+    assert rows_of(database, "select count(*) from job") == [(1,)]
+    assert [size for _, size in store.all()] == [len("a cube")]
+    assert found(settings, database, store) == {}
+
+
+@pytest.mark.parametrize("verdict", ["approved", "rejected"])
+def test_what_somebody_decided_about_is_kept_for_ever(
+    settings: Settings, database: Database, store: Storage, record: Any, verdict: str
+) -> None:
+    record("ball", "cube")
+    record("cube")
+    change(
+        database,
+        f"""
+        insert into decision
+            (id, campaign_id, number, item_id, version, asset_sha256, verdict, actor, previous, hash)
+        select gen_random_uuid(), campaign_id, 1, item.id, 1, asset.sha256, '{verdict}', 'ada', '', ''
+        from item join asset on asset.job_id = item.job_id where obsolete
+        """,
+    )
+    let_time_pass(database, 1000)
+    assert IMAGES not in found(settings, database, store, delete=True)
+    assert len(list(store.all())) == 2
+
+
+def test_an_image_that_another_campaign_asks_for_is_kept(
+    settings: Settings, database: Database, store: Storage, record: Any
+) -> None:
+    record("ball", "cube")
+    record("ball", name="other")
+    record("cube")
+    let_time_pass(database, 100)
+    assert IMAGES not in found(settings, database, store, delete=True)
+    assert len(list(store.all())) == 2
+
+
+def test_a_file_that_a_decision_names_is_kept_though_another_image_with_the_same_pixels_goes(
+    settings: Settings, database: Database, store: Storage, record: Any
+) -> None:
+    record("ball", "cube")
+    sha256 = store.put(b"a cube", "x")
+    change(database, f"update asset set sha256 = '{sha256}'")
+    record("cube")
+    let_time_pass(database, 100)
+    assert found(settings, database, store, delete=True)[IMAGES] == 1
+    assert store.exists(sha256)
+
+
+def test_references_that_no_image_needs_go_when_they_were_prepared_long_ago(
+    settings: Settings, database: Database, store: Storage, seed_jobs: Any, seed_preparations: Any
+) -> None:
+    needed, lonely = seed_preparations(2)
+    seed_jobs(1, needs=[needed])
+    for number, one in enumerate((needed, lonely)):
+        result = store.put(b"prepared %d" % number, "x")
+        change(database, f"update preparation set state = 'done', result = '{result}' where id = {one}")
+    assert found(settings, database, store, delete=True) == {}
+    let_time_pass(database, 100)
+    assert found(settings, database, store, delete=True) == {"prepared references that no image needs": 1}
+    assert rows_of(database, "select id from preparation") == [(needed,)]
+    assert len(list(store.all())) == 1
+
+
+def test_old_events_of_work_go_and_those_of_campaigns_stay(
+    settings: Settings, database: Database, store: Storage, record: Any
+) -> None:
+    record("ball")
+    change(
+        database,
+        "insert into event (kind, work_id) select kind, n "
+        "from unnest(array['job.claimed', 'preparation.done']) kind, generate_series(1, 2500) n",
+    )
+    assert EVENTS not in found(settings, database, store)
+    let_time_pass(database, 91)
+    assert found(settings, database, store, delete=True)[EVENTS] == 5000
+    assert rows_of(database, "select distinct kind from event") == [("campaign.planned",)]
+
+
+def test_workers_that_are_gone_are_listed_no_more(settings: Settings, database: Database, store: Storage) -> None:
+    insert = (
+        "insert into worker (id, host, process, queue, pins, stopped_at) values ('{}', 'h', 1, 'cpu', '[]', {})"
+    )
+    change(database, insert.format(uuid.uuid4(), "now()"))
+    change(database, insert.format(uuid.uuid4(), "null"))
+    let_time_pass(database, 8)
+    change(database, insert.format(uuid.uuid4(), "null"))
+    assert found(settings, database, store, delete=True) == {"workers that are gone": 2}
+    assert rows_of(database, "select count(*) from worker") == [(1,)]
+
+
+def test_uploads_without_a_campaign_and_old_previews_go(
+    settings: Settings, database: Database, store: Storage, record: Any
+) -> None:
+    record("ball")
+    uploads, old = settings.home / "uploads", time.time() - 40 * 86_400
+    for name in ("used", "unused", "fresh"):
+        (uploads / name).mkdir(parents=True)
+        (uploads / name / "campaign.yaml").write_text("campaign: x")
+    change(database, f"update campaign set source = '{uploads / 'used' / 'campaign.yaml'}'")
+    made = Previews(settings, store).make("0" * 64, Image.new("RGB", (8, 8)))
+    previews = [path for path in (settings.home / "previews").rglob("*") if path.is_file()]
+    assert len(previews) == len(made) == 2
+    for path in (uploads / "used", uploads / "unused", previews[0]):
+        os.utime(path, (old, old))
+    gone = found(settings, database, store, delete=True)
+    assert gone == {
+        "uploads that became no campaign": 1,
+        "previews, which are made again when they are looked at": 1,
+    }
+    assert sorted(path.name for path in uploads.iterdir()) == ["fresh", "used"]
+    assert [path.exists() for path in previews] == [False, True]
