@@ -8,12 +8,13 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export DREAMLINE_HOME ?= $(CURDIR)/.dreamline
 
-.PHONY: help demo dashboard test lint fix docs clean
+.PHONY: help demo dashboard test faults lint fix docs clean
 
 help:
 	@echo "make demo       run a first campaign: plans, makes and writes its images"
 	@echo "make dashboard  review them in a browser"
 	@echo "make test       lint, types and tests"
+	@echo "make faults     kill, cut, lose and double everything on three stacks; prints the table"
 	@echo "make fix        format, and mend what the linter can"
 	@echo "make docs       write the generated parts of docs/ again"
 	@echo "make clean      remove .venv, .dreamline and caches"
@@ -26,6 +27,10 @@ dashboard: $(VENV)/.ready
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Needs redis-server, rabbitmq-server and libfaketime; FAULTS_SEED=… repeats a run. About half an hour.
+faults: $(VENV)/.ready-dev
+	CI=true FAULTS=all FAULTS_REPORT=$(DREAMLINE_HOME)/faults $(BIN)/python -m pytest tests/acceptance/faults
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
