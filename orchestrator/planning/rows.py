@@ -50,8 +50,7 @@ class Table:
 
     def where(self, row: Row, *columns: str) -> str:
         """The place in words: `products.csv, row 7, column image (Image Src)`."""
-        named = (f"{column} ({self.origins[column]})" if column in self.origins else column for column in columns)
-        return _where(self.source, self.lines, row.number, *named)
+        return _where(self.source, self.lines, self.origins, row.number, *columns)
 
 
 def read_rows(
@@ -116,7 +115,7 @@ def _name_rows(source: str, sheet: Sheet, column: str | None, findings: Findings
         value = number if column is None else record[column]
         key = "" if value is None else str(value)
         if column is not None and (not key or key in first):
-            where = _where(source, sheet.lines, number, column)
+            where = _where(source, sheet.lines, sheet.origins, number, column)
             if key:
                 told, mend = f"{key!r} names row {first[key]} too", "Give every row a name of its own"
             else:
@@ -126,7 +125,8 @@ def _name_rows(source: str, sheet: Sheet, column: str | None, findings: Findings
         yield Row(number, key, record)
 
 
-def _where(source: str, lines: Mapping[int, int], number: int, *columns: str) -> str:
+def _where(source: str, lines: Mapping[int, int], origins: Mapping[str, str], number: int, *columns: str) -> str:
     line = f", line {lines[number]}" if number in lines else ""
-    names = f", column {' or '.join(columns)}" if columns else ""
+    named = (f"{column} ({origins[column]})" if column in origins else column for column in columns)
+    names = f", column {' or '.join(named)}" if columns else ""
     return f"{source}{line}, row {number}{names}"
