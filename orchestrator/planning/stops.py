@@ -128,7 +128,7 @@ def _whole(told: str | float) -> int:
     """The number that was meant, 0 for anything else."""
     if isinstance(told, str):
         return int(told) if re.fullmatch(r"\s*\d{1,9}\s*", told) else 0
-    return int(told) if told == int(told) and told > 0 else 0
+    return int(told) if 0 < told < 1e9 and told == int(told) else 0
 
 
 def read_rules(told: Mapping[str, Any], currency: str) -> list[Rule]:
