@@ -15,13 +15,17 @@ from orchestrator.planning.templates import GAP, Template, TemplateMistake, read
 
 @dataclass(slots=True)
 class Passage:
-    """A template with the references that it may name; `named` are those that it has named so far."""
+    """A template with the references that it may name.
+
+    `named` are those that it has named so far; `constant` is its text where nothing is filled in.
+    """
 
     template: Template
     scope: Scope
     place: Place
     references: tuple[str, ...]
     named: set[str] = field(default_factory=set)
+    constant: str | None = None
 
     @classmethod
     def read(cls, source: str, scope: Scope, place: Place, references: Sequence[str]) -> Passage | None:
@@ -36,7 +40,14 @@ class Passage:
         wrong = [one for one in problems if GAP not in one.what]
         for problem in wrong:
             scope.findings.include(problem)
-        return None if usable is None or wrong else cls(template, scope, place, tuple(references))
+        if usable is None or wrong:
+            return None
+        passage = cls(template, scope, place, tuple(references))
+        if template.plain:
+            text = " ".join(template.literal.split())
+            passage.named.update(prompts.names_in(text))
+            passage.constant = prompts.place(text, references)
+        return passage
 
     def through(self, columns: Iterable[str]) -> Passage:
         """The same passage with further columns of the row that take part in it by way of variables."""
@@ -45,6 +56,8 @@ class Passage:
 
     def write(self, row: Row, data: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
         """The text for a row, with single spaces; None, with the mistake noted, when there is none."""
+        if self.constant is not None:
+            return self.constant
         filled = self.scope.fill(self.template, row, data, values, *self.place)
         if filled is None:
             return None

@@ -31,11 +31,10 @@ _LOOSE = re.compile(r"^[\s,;:]+|[\s,;:]+$")
 
 
 def assemble(sections: Mapping[str, str]) -> str:
-    """One text from sections by name; each stands in it once, in the order of `SECTIONS`."""
-    said = {name: tidy(sections.get(name, "")) for name in SECTIONS}
-    shown = _joined(", ", (said["subject"], said["scene"]))
-    opening = _joined(": ", (said["role"], shown))
-    return _joined(". ", (opening, *(said[name] for name in list(SECTIONS)[3:])))
+    """One text from tidy sections by name; each stands in it once, in the order of `SECTIONS`."""
+    role, subject, scene, *others = (sections.get(name, "") for name in SECTIONS)
+    shown = _joined(", ", (subject, scene))
+    return _joined(". ", (_joined(": ", (role, shown)), *others))
 
 
 def listed(texts: Iterable[str]) -> str:

@@ -42,6 +42,11 @@ class _Sheet:
     sections: Mapping[str, Sequence[Passage]]
     values: Mapping[str, _Value]
 
+    def constants(self) -> dict[str, str]:
+        """The texts of sections in which nothing is filled in."""
+        texts = {name: [one.constant for one in passages] for name, passages in self.sections.items()}
+        return {name: _section(each) for name, each in texts.items() if None not in each}
+
 
 @dataclass(slots=True)
 class Structured:
@@ -53,6 +58,7 @@ class Structured:
     references: tuple[str, ...]
     named: set[str] = field(default_factory=set)
     _sheets: dict[str, _Sheet | None] = field(default_factory=dict)
+    _constants: dict[str, dict[str, str]] = field(default_factory=dict)
     _passages: dict[tuple[int, Place], Passage | None] = field(default_factory=dict)
     _values: dict[tuple[int, Place], _Value | None] = field(default_factory=dict)
 
@@ -80,9 +86,13 @@ class Structured:
     def write(self, row: Row, data: Mapping[str, Any], variant: Mapping[str, Any]) -> Written | None:
         """The prompt for a row; None, with the mistakes noted, when there is none."""
         market = variant.get(MARKET, self.told.file.market)
-        sheet = self._sheet("" if market is None else str(market))
+        key = "" if market is None else str(market)
+        sheet = self._sheet(key)
         if sheet is None:
             return None
+        constants = self._constants.get(key)
+        if constants is None:
+            constants = self._constants.setdefault(key, sheet.constants())
         values: dict[str, Any] = dict(variant)
         sound = True
         for name, value in sheet.values.items():
@@ -92,9 +102,12 @@ class Structured:
                 sound = sound and values[name] is not None
         made: dict[str, str] = {}
         for name, passages in sheet.sections.items() if sound else ():
-            texts = [one.write(row, data, values) for one in passages]
-            sound = sound and None not in texts
-            if text := tidy(texts[0] or "") if len(texts) == 1 else listed(one or "" for one in texts):
+            text = constants.get(name)
+            if text is None:
+                texts = [one.write(row, data, values) for one in passages]
+                sound = sound and None not in texts
+                text = _section(texts)
+            if text:
                 made[name] = text
         if not sound:
             return None
@@ -226,6 +239,7 @@ class Structured:
             references = () if section == AVOID else self.references
             passage = Passage.read(text, self._scope(layer), place, references)
             if passage is not None:
+                self.named |= passage.named
                 passage.named = self.named
             self._passages[key] = passage
         return self._passages[key]
@@ -253,6 +267,11 @@ class Structured:
         if not variables:
             mends = dict.fromkeys(layer.variables, "A value names columns of the row, and no other variable")
         return replace(self.scope, document=layer.document, names=every, mends=mends)
+
+
+def _section(texts: Sequence[str | None]) -> str:
+    """A section of one text or of several that are listed."""
+    return tidy(texts[0] or "") if len(texts) == 1 else listed(one or "" for one in texts)
 
 
 def _names(sheet: _Sheet) -> Iterator[str]:
