@@ -66,6 +66,7 @@ class Prospect:
             "model": asdict(self.plan.model),
             **asdict(self.outlook),
             "formats": {shape.name: str(shape) for shape in brief.shapes},
+            "example": self.plan.example(),
             "warnings": [*brief.warnings, *self.warnings],
             "notice": brief.card.notice,
             "compared": {what: against.count(what) for what in ("new", "changed", "same", "obsolete")},

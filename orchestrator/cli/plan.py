@@ -98,6 +98,10 @@ def describe(prospect: Prospect, *, with_rows: bool = False) -> None:
     )
     for shape in brief.shapes:
         click.echo(f"  {shape.name}: {shape}")
+    example = prospect.plan.example()
+    click.echo(f"  prompt of {example['row']}: {example['prompt']}")
+    if example["negative_prompt"]:
+        click.echo(f"  away from: {example['negative_prompt']}")
     if prospect.comparison.recorded:
         _describe_changes(prospect.comparison)
     shared = f" ({outlook.shared:,} items share an image)" if outlook.shared else ""

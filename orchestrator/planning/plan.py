@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -72,6 +73,12 @@ class Plan:
     jobs: Mapping[str, PlannedJob]
     preparations: Mapping[str, PlannedPreparation]
     price: Price
+
+    def example(self) -> dict[str, str]:
+        """The row and the prompts of the first item, as a model will read them."""
+        first = self.items[0]
+        request = json.loads(self.jobs[first.job].request)
+        return {"row": first.row_key, "prompt": request["prompt"], "negative_prompt": request["negative_prompt"]}
 
 
 def make_plan(

@@ -21,7 +21,7 @@ from core.errors import BadInput, Problem
 from core.hookspecs import hookimpl
 from core.registry import Registry
 from core.settings import Settings
-from orchestrator.cli import schema
+from orchestrator.cli import plan, schema
 from orchestrator.cli.prompt import command
 from orchestrator.planning.brief_file import CreativeBrief, Sections, Variable, brief_schema
 from orchestrator.planning.drafts import Draft
@@ -542,6 +542,17 @@ def test_dreamline_prompt_prints_prompts_with_their_sections(folder: Path, regis
     assert isinstance(wrong, BadInput)
     assert [one.where for one in wrong.problems] == ["option --row", "option --market"]
     assert "Did you mean 'b'?" in wrong.problems[0].mend
+
+
+def test_dreamline_plan_shows_a_prompt_as_the_model_will_read_it(folder: Path) -> None:
+    file = folder / "campaign.yaml"
+    file.write_text((CAMPAIGN + "negative_prompt: blur\n").replace("kind: thing", "kind: subject"))
+    here = Settings(home=folder / "home")
+    first = "product photograph: a mug from [ref#1], on a plain ground. soft daylight"
+    told = CliRunner().invoke(plan.command, [str(file)], obj=here).output
+    assert f"  prompt of a: {first}\n  away from: blur\n" in told
+    printed = json.loads(CliRunner().invoke(plan.command, [str(file), "--json"], obj=here).output)
+    assert printed["example"] == {"row": "a", "prompt": first, "negative_prompt": "blur"}
 
 
 def test_dreamline_schema_has_every_key_of_briefs_with_its_description() -> None:
