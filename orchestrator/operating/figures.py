@@ -82,8 +82,9 @@ class Figures(Collector):
         with self._lock:
             for reading in self._readings:
                 self._take(reading)
-            yield from (metric for reading in self._readings for metric in reading.metrics)
-            yield self._costs()
+            told = [metric for reading in self._readings for metric in reading.metrics]
+            told.append(self._costs())
+        yield from told
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering asks no database."""

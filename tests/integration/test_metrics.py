@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -19,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from core.settings import Settings
+from orchestrator.cli.metrics import command
 from orchestrator.operating.figures import Figures
 from orchestrator.operating.health import Health
 from orchestrator.operating.meter import Meter
@@ -296,3 +299,19 @@ def test_what_is_served_can_be_parsed_and_says_whether_all_is_in_reach(
     finally:
         answers.shutdown()
         answers.server_close()
+
+
+def test_the_command_prints_them_once_for_programs_and_for_prometheus(settings: Settings, seed_jobs: Any) -> None:
+    seed_jobs(2)
+    done = CliRunner().invoke(command, ["--json"], obj=settings, catch_exceptions=False)
+    samples = {(one["name"], *sorted(one["labels"].values())): one["value"] for one in json.loads(done.stdout)}
+    assert samples["dreamline_work", "gpu", "model", "ready"] == 2
+    done = CliRunner().invoke(command, [], obj=settings, catch_exceptions=False)
+    families = {one.name for one in text_string_to_metric_families(done.stdout)}
+    assert {"dreamline_work", "dreamline_reachable"} <= families
+
+
+def test_the_command_can_not_print_and_serve(settings: Settings) -> None:
+    done = CliRunner().invoke(command, ["--json", "--port", "0"], obj=settings)
+    assert done.exit_code == 2
+    assert "give one of them" in done.output
