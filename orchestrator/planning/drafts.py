@@ -77,7 +77,7 @@ def write_drafts(
     for (row, data), by_variant in zip(rows, by_row, strict=True):
         for variant, filled in zip(variants, by_variant, strict=True):
             written = prompt.write(row, data, variant) if prompt else None
-            if prompt is not None and written is not None and not written.text:
+            if prompt is not None and written is not None and not written.text and told.sound("prompt"):
                 _note_empty(prompt, scope, row)
             written = written or Written("")
             unwanted = [(negative.write(row, data, variant) if negative else "") or ""]

@@ -162,11 +162,12 @@ class Structured:
         asked |= {("vary", MARKET, index): str(one) for index, one in enumerate(vary.lists.get(MARKET, []))}
         asked |= {("vary", "zip", MARKET, index): str(one) for index, one in enumerate(vary.zip.get(MARKET, []))}
         known = markets_of(self.layers)
-        unknown = {place: market for place, market in asked.items() if known and market not in known}
+        told = {place: market for place, market in asked.items() if self.told.sound(*place)}
+        unknown = {place: market for place, market in told.items() if known and market not in known}
         for place, market in unknown.items():
             mend = f"{suggest(market, known, 'Markets')}. Where nothing differs, say so: {market}: {{}}"
             self.scope.findings.add(self.told.document.where(*place), f"the prompt has no market {market!r}", mend)
-        return [one for one in dict.fromkeys(asked.values()) if one not in unknown.values()] or [""]
+        return [one for one in dict.fromkeys(told.values()) if one not in unknown.values()] or [""]
 
     def _sheet(self, market: str) -> _Sheet | None:
         if market not in self._sheets:

@@ -441,6 +441,19 @@ def test_mistakes_that_rows_make_are_told_by_row_and_column(folder: Path, regist
     assert (without.where, without.what) == ("campaign.yaml, line 5, key prompt", "the prompt is empty")
 
 
+@pytest.mark.parametrize("broken", ["vary: 5", "vary: {market: 5}", "vary: {zip: 5}", "market: [de]", "rows: 5"])
+def test_what_follows_from_another_mistake_is_not_told(broken: str, folder: Path, registry: Registry) -> None:
+    text = (
+        CAMPAIGN.replace("rows: [{sku: a, noun: mug}, {sku: b, noun: lamp}]\n", "")
+        if "rows" in broken
+        else CAMPAIGN
+    )
+    (found,) = problems(folder, registry, text + broken)
+    assert f"key {broken.partition(':')[0]}" in found.where
+    (alone,) = problems(folder, registry, inline("mood: 5"))
+    assert alone.where == "campaign.yaml, line 6, key prompt.mood"
+
+
 def test_what_is_declared_or_given_and_never_used_is_warned_of(folder: Path, registry: Registry) -> None:
     unused = BASE.replace("  place:", "  spare: {default: x}\n  place:")
     (warning,) = read(folder, registry, base=unused).warnings

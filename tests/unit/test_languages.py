@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import registry as registries
+from core.cards import load_card
 from core.languages import LANGUAGES, names_of, strange_language, strange_script
 from core.settings import Settings
 from core.training.world.captions import NOTHING_GOVERNED, caption
 from core.training.world.samples import REFERENCES, choose_scene
 from core.training.world.truth import FULL
+from orchestrator.cli.generate import tell_strange_words
 from orchestrator.planning.expand import read_brief
 
 PROMPTS = Path(__file__).parents[1] / "data" / "prompts"
@@ -137,6 +139,18 @@ def test_sections_are_looked_at_by_themselves(tmp_path: Path) -> None:
     prompt = f'{{subject: "{english}", light: "sanftes Fensterlicht von links, ruhige Stimmung"}}'
     (warning,) = warnings(tmp_path, prompt)
     assert "looks like German (sanftes Fensterlicht von links ruhige; so do 2 more rows)" in warning
+
+
+def test_dreamline_generate_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    card = load_card("dreamo-v1.1", Settings())
+    tell_strange_words(card, "a mug from [product] on the table, soft light")
+    assert capsys.readouterr().err == ""
+    tell_strange_words(card, "красная кружка")
+    assert capsys.readouterr().err == (
+        "option --prompt: Cyrillic characters (красная кружка); the text encoders of dreamo-v1.1 know English\n"
+    )
+    tell_strange_words(load_card("dreamo-mini", Settings()), "красная кружка")
+    assert capsys.readouterr().err == ""
 
 
 def test_models_that_know_no_language_or_any_are_not_warned_about(tmp_path: Path) -> None:
