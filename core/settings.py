@@ -95,7 +95,7 @@ class Settings:
         env = os.environ if environ is None else environ
         known = {f"DREAMLINE_{one.name.upper()}": one for one in fields(cls)}
         values: dict[str, Any] = {}
-        problems = []
+        problems: list[Problem] = []
         for variable, one in known.items():
             try:
                 text = env.get(variable, "") or _from_file(variable, env)

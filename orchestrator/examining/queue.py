@@ -65,7 +65,7 @@ def workers(database: Database, config: Settings) -> Iterator[Finding]:
     has, busy = able(crew), {hand.queue for hand in crew if hand.leased}
     stuck = []
     for row in ready:
-        noun = f"{row.count} {'images' if row.queue == 'gpu' else 'references'}"
+        noun = f"{row.number} {'images' if row.queue == 'gpu' else 'references'}"
         if row.pin not in has:
             message = f"{noun} wait {_time(row.oldest)} for a worker that has {row.pin}"
             mend = f"Start `dreamline worker -q {row.queue}` where it is (`dreamline models`, `dreamline plugins`)"
@@ -93,7 +93,7 @@ select (select count(*) from job where state = 'leased' and lease_until < clock_
 """
 
 _READY = """
-select 'gpu' as queue, pin, count(*) as count,
+select 'gpu' as queue, pin, count(*) as number,
     extract(epoch from clock_timestamp() - min(changed_at))::float8 as oldest
 from job where state = 'queued' and not held and waiting = 0 group by pin
 union all

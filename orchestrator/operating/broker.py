@@ -8,7 +8,7 @@ from typing import Any
 from core.settings import Settings
 from orchestrator.working.celery_app import make_app, on_rabbitmq, on_redis
 
-PATIENCE = 3.0
+PATIENCE = 3
 """Seconds in which a broker has to answer."""
 
 
@@ -37,7 +37,8 @@ def ask_broker(settings: Settings) -> Broker:
     with app.connection_for_write(connect_timeout=PATIENCE) as connection:
         connection.ensure_connection(max_retries=1, timeout=PATIENCE)
         if on_redis(settings):
-            return _redis(connection.default_channel.client)
+            channel: Any = connection.default_channel
+            return _redis(channel.client)
         if on_rabbitmq(settings):
             told = connection.connection.server_properties
             return Broker(f"{told.get('product', 'AMQP')} {told.get('version', '')}".strip())

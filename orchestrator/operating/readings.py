@@ -48,10 +48,10 @@ def work(connection: Connection, settings: Settings) -> Iterator[Metric]:
     unserved: dict[tuple[str, str], int] = defaultdict(int)
     oldest = dict.fromkeys(QUEUES, 0.0)
     for row in connection.execute(text(_OPEN)):
-        depth[row.queue, row.model, row.state] += row.count
+        depth[row.queue, row.model, row.state] += row.number
         if row.state == "ready":
             oldest[row.queue] = max(oldest[row.queue], row.oldest)
-            unserved[row.queue, row.model] += 0 if row.pin in has else row.count
+            unserved[row.queue, row.model] += 0 if row.pin in has else row.number
     yield _gauge(
         "dreamline_work",
         "Open images (queue gpu) and references (cpu). held: no running campaign wants it; waiting: for a "
@@ -90,7 +90,7 @@ def leases(connection: Connection) -> Iterator[Metric]:
     """Leases that ran out and that nobody has rescued yet."""
     late, longest = dict.fromkeys(QUEUES, 0), dict.fromkeys(QUEUES, 0.0)
     for row in connection.execute(text(_LATE)):
-        late[row.queue], longest[row.queue] = row.count, row.longest
+        late[row.queue], longest[row.queue] = row.number, row.longest
     yield _gauge(
         "dreamline_leases_not_renewed",
         "Work whose lease ran out and which nobody took back.",
@@ -107,7 +107,7 @@ def leases(connection: Connection) -> Iterator[Metric]:
 
 def dead(connection: Connection) -> Iterator[Metric]:
     """Work that was given up, by the class of its error."""
-    rows = {(row.queue, row.model, row.kind): row.count for row in connection.execute(text(_DEAD))}
+    rows = {(row.queue, row.model, row.kind): row.number for row in connection.execute(text(_DEAD))}
     yield _gauge(
         "dreamline_dead_work",
         "Work that was given up and waits for a person (`dreamline campaign retry`), by the class of its error.",
@@ -122,7 +122,7 @@ def images(connection: Connection, grown: Growing) -> Iterator[Metric]:
     seconds: dict[str, float] = defaultdict(float)
     sizes: dict[tuple[str], int] = defaultdict(int)
     for row in connection.execute(text(_MADE), {"bounds": list(SECONDS)}):
-        counts[row.model][row.bucket] = row.count
+        counts[row.model][row.bucket] = row.number
         seconds[row.model] += row.seconds
         sizes[(row.model,)] += row.size
     made = HistogramMetricFamily(
@@ -141,13 +141,13 @@ def images(connection: Connection, grown: Growing) -> Iterator[Metric]:
 def campaigns(connection: Connection) -> Iterator[Metric]:
     """Campaigns by state, and the images of those that are under way."""
     states = {(state.value,): 0 for state in Campaign}
-    states |= {(row.state,): row.count for row in connection.execute(text(_CAMPAIGNS))}
+    states |= {(row.state,): row.number for row in connection.execute(text(_CAMPAIGNS))}
     yield _gauge("dreamline_campaigns", "Campaigns by state.", ["state"], states)
     progress: dict[tuple[str, str], int] = {}
     for row in connection.execute(text(_PROGRESS)):
         for state in Work:
             progress.setdefault((row.name, state.value), 0)
-        progress[row.name, row.state] = row.count
+        progress[row.name, row.state] = row.number
     yield _gauge(
         "dreamline_campaign_images",
         "Images of campaigns that run or are paused, by the state of their work.",
@@ -175,7 +175,7 @@ def _gauge(name: str, help_text: str, labels: Sequence[str], values: Mapping[Key
 
 
 _OPEN = """
-select 'gpu' as queue, model, pin, count(*) as count,
+select 'gpu' as queue, model, pin, count(*) as number,
     case when state <> 'queued' then state when held then 'held' when waiting > 0 then 'waiting' else 'ready' end
         as state,
     extract(epoch from clock_timestamp() - min(changed_at))::float8 as oldest
@@ -188,7 +188,7 @@ from preparation where state in ('queued', 'leased', 'failed') group by 1, 2, 3,
 """
 
 _LATE = """
-select 'gpu' as queue, count(*) as count,
+select 'gpu' as queue, count(*) as number,
     coalesce(extract(epoch from clock_timestamp() - min(lease_until)), 0)::float8 as longest
 from job where state = 'leased' and lease_until < clock_timestamp()
 union all
@@ -197,7 +197,7 @@ from preparation where state = 'leased' and lease_until < clock_timestamp()
 """
 
 _DEAD = """
-select 'gpu' as queue, model, coalesce(error->>'class', 'unknown') as kind, count(*) as count
+select 'gpu' as queue, model, coalesce(error->>'class', 'unknown') as kind, count(*) as number
 from job where state = 'dead' group by 1, 2, 3
 union all
 select 'cpu', model, coalesce(error->>'class', 'unknown'), count(*)
@@ -205,15 +205,15 @@ from preparation where state = 'dead' group by 1, 2, 3
 """
 
 _MADE = """
-select job.model, width_bucket(asset.seconds, cast(:bounds as float8[])) as bucket, count(*) as count,
+select job.model, width_bucket(asset.seconds, cast(:bounds as float8[])) as bucket, count(*) as number,
     sum(asset.seconds)::float8 as seconds, sum(asset.size)::bigint as size
 from asset join job on job.id = asset.job_id group by 1, 2
 """
 
-_CAMPAIGNS = "select state, count(*) as count from campaign group by 1"
+_CAMPAIGNS = "select state, count(*) as number from campaign group by 1"
 
 _PROGRESS = """
-select campaign.name, job.state, count(*) as count
+select campaign.name, job.state, count(*) as number
 from campaign join item on item.campaign_id = campaign.id join job on job.id = item.job_id
 where campaign.state in ('running', 'paused') and not item.obsolete group by 1, 2
 """

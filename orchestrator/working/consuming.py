@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery.worker.consumer import Consumer
+from celery.worker import consumer
+
+_Consumer: Any = consumer.Consumer
 
 
-class LookConsumer(Consumer):
+class LookConsumer(_Consumer):  # type: ignore[misc]
     """Takes wake-ups from queues.
 
     Celery meets a quorum queue by declaring 28 queues more, in which tasks with a time would wait. Here a time
@@ -17,11 +19,11 @@ class LookConsumer(Consumer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.connection_errors = (*self.connection_errors, Exception)
+        self.connection_errors: tuple[type[Exception], ...] = (*self.connection_errors, Exception)
 
-    class Blueprint(Consumer.Blueprint):
+    class Blueprint(_Consumer.Blueprint):  # type: ignore[misc]
         """The steps by which it starts."""
 
         default_steps: tuple[str, ...] = tuple(
-            step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
+            step for step in _Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
         )
