@@ -1,7 +1,7 @@
 """How long it takes to plan 100,000 items, from the file to the rows: `python -m benchmarks.planning`.
 
 Plans a campaign of drawn products into an embedded Postgres of its own: once as new, once again when all of
-it is there, and once with one row changed.
+it is there, and once with one row changed; with `--existing 1000000` beside as many jobs of others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks import claims
 from core import registry
 from core.settings import Settings
 from orchestrator import campaigns
@@ -56,12 +57,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--existing", type=int, default=0, help="jobs of other campaigns that are there already")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = Settings(home=folder / "home")
         plugins, database, store = registry.load(settings), Database(settings), open_storage(settings.store_url)
         database.upgrade()
+        if chosen.existing:
+            claims.fill(database, chosen.existing, 5)
         path = write_brief(folder, chosen.rows, chosen.seeds)
         for what in ("new", "all there", "one row changed"):
             if what == "one row changed":

@@ -7,6 +7,9 @@ behind the request waits no longer than that. Every step can be run again after 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import op
 
 
@@ -26,16 +29,22 @@ def add_check(table: str, name: str, condition: str) -> None:
 def add_index(table: str, name: str, columns: str, where: str = "") -> None:
     """Builds an index beside the writers; what an attempt that broke off left is built anew."""
     condition = f" where {where}" if where else ""
-    with op.get_context().autocommit_block():
-        op.execute("set lock_timeout = 0")
+    with _beside_writers():
         op.execute(f"drop index concurrently if exists {name}")
         op.execute(f"create index concurrently {name} on {table} ({columns}){condition}")
-        op.execute("reset lock_timeout")
 
 
 def drop_index(name: str) -> None:
     """Drops an index once nobody reads it any more."""
-    with op.get_context().autocommit_block():
-        op.execute("set lock_timeout = 0")
+    with _beside_writers():
         op.execute(f"drop index concurrently if exists {name}")
-        op.execute("reset lock_timeout")
+
+
+@contextmanager
+def _beside_writers() -> Iterator[None]:
+    """Outside of a transaction, and with all the time that older transactions take: nobody waits for this."""
+    with op.get_context().autocommit_block():
+        before = op.get_bind().exec_driver_sql("show lock_timeout").scalar_one()
+        op.execute("set lock_timeout = 0")
+        yield
+        op.execute(f"set lock_timeout = '{before}'")

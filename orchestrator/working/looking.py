@@ -62,7 +62,7 @@ class Looker:
         self._supervisor = Supervisor(settings, database, open_storage(settings.store_url), desk, self._id)
         self.claimed = 0
         self._likes = Likes(settings.stay_seconds)
-        self._held = False
+        self._held = self._called = False
         self._able: list[str] = []
         self._signed = -math.inf
         self._one = threading.Lock()
@@ -119,7 +119,7 @@ class Looker:
             log.info("could not sign off: %s", error)
 
     def _work_off(self) -> None:
-        self._signed = -math.inf
+        self._signed, self._called = -math.inf, False
         self.claimed += self._supervisor.work(self._more, self._stopping.is_set, self._hurry.is_set)
         self._after_results()
         if not self._stopping.is_set():
@@ -134,6 +134,10 @@ class Looker:
             rescue(connection, self._settings.max_attempts)
             found = self._claim(connection, pins)
             askers = read_askers(connection, self.desk.table, [one.id for one in found]) if found else {}
+        if len(found) == self._settings.batch_size and not self._called:
+            # There is more than this worker takes: one that rests may have some of it, and will call the next.
+            self._called = True
+            self._wake(self.desk.queue)
         self._held = self._held or bool(found)
         about = logs.on(self.desk.table, [one.id for one in found], askers) if found else {}
         with logs.about(**about):

@@ -100,7 +100,7 @@ def test_writers_go_on_while_tables_are_changed_behind_a_long_reader(old: Databa
     with reader(old, seconds=LOCK_TIMEOUT * 5), writer(old) as waits:
         old.upgrade()
     assert len(waits) > 10
-    assert max(waits) < LOCK_TIMEOUT * 4, "a writer queued behind a change that waited for the reader"
+    assert LOCK_TIMEOUT / 2 < max(waits) < LOCK_TIMEOUT * 4, "a writer waits for a change, but not for the reader"
     with old.begin() as connection:
         assert version(connection) == newest()
 
@@ -155,12 +155,12 @@ def test_tables_of_a_later_dreamline_are_refused_in_words(database: Database, as
 
 @contextmanager
 def reader(database: Database, seconds: float) -> Iterator[None]:
-    """Somebody whose transaction has read `job` and `item` and stays open for a while."""
+    """Somebody whose transaction has read `job` and stays open for a while."""
     begun, ended = threading.Event(), threading.Event()
 
     def read() -> None:
         with psycopg.connect(url_of(database)) as connection:
-            connection.execute("select count(*) from job, item")
+            connection.execute("select count(*) from job")
             begun.set()
             ended.wait(seconds)
 
