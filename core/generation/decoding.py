@@ -52,8 +52,9 @@ class Decoder:
             return None
         import torch
 
+        # Of the model's card, which need not be the process's current one.
         mark = torch.cuda.Event()
-        mark.record()
+        mark.record(torch.cuda.current_stream(self.model.device))
         return mark
 
     def _picture(self, latent_SD: Tensor, request: Request, ready: Any) -> Picture:

@@ -85,7 +85,7 @@ def waiter(device: str) -> Callable[[], None]:
 
     def wait() -> None:
         mark = torch.cuda.Event()
-        mark.record()
+        mark.record(torch.cuda.current_stream(device))
         marks.append(mark)
         if len(marks) > 1:
             marks.pop(0).synchronize()

@@ -93,10 +93,10 @@ def resolve_device(asked: str) -> str:
 
     if asked == "auto":
         return "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = asked.split(":")[0]
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here.get(kind, False):
-        offered = ", ".join(name for name, there in here.items() if there)
+    cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    here = ["cpu", *(["cuda"] if cards else []), *cards, *(["mps"] if torch.backends.mps.is_available() else [])]
+    if asked not in here:
+        offered = ", ".join(here)
         raise BadInput.at("environment variable DREAMLINE_DEVICE", f"{asked!r} is not here", f"Here: {offered}")
     return "cuda:0" if asked == "cuda" else asked
 
