@@ -22,6 +22,9 @@ from core.settings import Settings
 
 FORMATS = ("text", "json")
 
+CHATTY = ("alembic", "celery.app.trace", "celery.worker.strategy")
+"""Loggers of others that tell of each look at the tables' version and of each wake-up; heard at DEBUG only."""
+
 _facts: ContextVar[Mapping[str, Any]] = ContextVar("dreamline_log_facts")
 
 
@@ -41,6 +44,9 @@ def set_up(settings: Settings) -> None:
     as_json = settings.log_format == "json"
     handler.setFormatter(JsonLines() if as_json else Lines())
     logging.basicConfig(level=level, handlers=[handler])
+    if level > logging.DEBUG:
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(max(level, logging.WARNING))
     if as_json:
         # Whoever reads JSON wants no line that is none.
         logging.captureWarnings(True)

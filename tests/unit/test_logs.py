@@ -72,6 +72,7 @@ from core.settings import Settings
 from orchestrator import logs
 logs.set_up(Settings.from_env())
 logging.getLogger("dreamline.x").info("hello")
+logging.getLogger("alembic.runtime.migration").info("chatter")
 warnings.warn("old", stacklevel=1)
 thread = threading.Thread(target=lambda: 1 / 0, name="poll")
 thread.start(); thread.join()
@@ -91,6 +92,7 @@ def said(form: str) -> list[str]:
 def test_json_is_all_that_a_process_says_even_when_it_ends_by_an_error() -> None:
     told = [json.loads(one) for one in said("json")]
     assert told[0]["message"] == "hello"
+    assert "chatter" not in [one["message"] for one in told]
     assert any("old" in one["message"] for one in told)
     assert any("poll ended" in one["message"] and "ZeroDivisionError" in one["error"] for one in told)
     assert "KeyError" in told[-1]["error"]
