@@ -11,6 +11,9 @@ from orchestrator.records.causes import BAD_INPUT, CRASH, INFRASTRUCTURE, MEMORY
 
 LONGEST_PAUSE = 600.0
 
+_OF_THE_WORKER = "environment variable"
+"""Where bad input stands that is a worker's and not the campaign's."""
+
 NAMED_ATTEMPTS = 3
 """Claims of work whose process a known plugin took along: one more than for an error that it raised, since the
 process may have suffered from others."""
@@ -80,6 +83,9 @@ def judge(kind: str, attempt: int, max_attempts: int, pause: float, *, named: bo
 
 
 def _class_of(error: BaseException) -> str:
+    if isinstance(error, BadInput) and all(one.where.startswith(_OF_THE_WORKER) for one in error.problems):
+        # Another worker, or this one once it is set up rightly, can do what this one refuses.
+        return INFRASTRUCTURE
     classes = (
         (BadInput, BAD_INPUT),
         (WeightsMissing, INFRASTRUCTURE),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from core.errors import BadInput
 from core.settings import Settings
 from orchestrator.records import causes
 from orchestrator.records.database import Database
@@ -202,3 +203,9 @@ def test_halves_part_whatever_failed_together(size: int) -> None:
 def test_nothing_dies_for_what_it_failed_together_with(kind: str, attempt: int, pause: float) -> None:
     verdict = retries.part(2, [1, 2, 3], retries.judge(kind, attempt, 6, 2.0))
     assert (verdict.retry_in, verdict.alone, verdict.company) == (pause, False, 1)
+
+
+def test_a_worker_that_is_set_up_wrongly_is_not_the_campaigns_fault() -> None:
+    device = BadInput.at("environment variable DREAMLINE_DEVICE", "'cuda:9' is not here", "Here: cpu, cuda:0")
+    assert retries.describe(device)["class"] == causes.INFRASTRUCTURE
+    assert retries.describe(BadInput.at("row 3", "shows nothing", "Give another"))["class"] == causes.BAD_INPUT
