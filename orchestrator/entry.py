@@ -91,7 +91,7 @@ def write_references(connection: Connection, plan: Plan, sizes: Mapping[str, int
         """),
         {
             "keys": list(files),
-            "sources": [str(path.absolute()) for path in files.values()],
+            "sources": [plan.brief.addresses.get(sha256, str(path.absolute())) for sha256, path in files.items()],
             "sizes": [sizes[sha256] for sha256 in files],
         },
     )

@@ -68,6 +68,7 @@ class Brief:
         drafts: rows x variants, in this order.
         warnings: what a person should know though nothing is wrong.
         files: distinct pictures of references by the sha256 of their bytes.
+        addresses: where those pictures were that were fetched, by the same.
         naming: what its files are called; None for the usual names.
     """
 
@@ -87,6 +88,7 @@ class Brief:
     drafts: tuple[Draft, ...] = field(repr=False)
     warnings: tuple[str, ...]
     files: Mapping[str, Path] = field(repr=False)
+    addresses: Mapping[str, str] = field(default_factory=dict, repr=False)
     naming: Naming | None = None
 
     @property
@@ -174,6 +176,7 @@ def read_brief(
         drafts=drafts,
         warnings=tuple(findings.warnings),
         files=references.files,
+        addresses=references.addresses,
         naming=naming,
     )
 

@@ -153,7 +153,7 @@ class References:
     """The references of every row and variant, each distinct one built once.
 
     `fetcher` gets those at addresses; `within` is the folder that pictures may not lie out of, if there is one;
-    `files` are the distinct pictures by their hash.
+    `files` are the distinct pictures by their hash, `addresses` where those were that were fetched.
     """
 
     told: Told
@@ -162,6 +162,7 @@ class References:
     fetcher: Fetcher
     within: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
     _pictures: Mapping[Place, PictureFile] = field(default_factory=dict)
     _settled: dict[tuple[Any, ...], Settled] = field(default_factory=dict)
     _places: dict[tuple[Path, str], Place] = field(default_factory=dict)
@@ -284,9 +285,9 @@ class References:
     ) -> Reference:
         key = (slot.name, picture.source, mask.source if mask else "", id(settled))
         if key not in self._built:
-            self.files.setdefault(picture.sha256, picture.path)
-            if mask is not None:
-                self.files.setdefault(mask.sha256, mask.path)
+            for one in (picture, mask):
+                if one is not None and self.files.setdefault(one.sha256, one.path) == one.path != Path(one.source):
+                    self.addresses[one.sha256] = one.source
             by_mask = offer.condition.by_mask if mask is not None else None
             self._built[key] = Reference(
                 name=slot.name,

@@ -21,7 +21,9 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 from PIL import Image
 
+from core.registry import Registry
 from core.settings import Settings
+from orchestrator.planning.expand import read_brief
 from orchestrator.planning.fetching import addresses, downloads, fetcher, kept
 from orchestrator.planning.fetching.addresses import is_own, is_public, look_up, read_address
 from orchestrator.planning.fetching.fetcher import Fetched, Fetcher
@@ -331,6 +333,28 @@ def test_a_server_that_sends_a_letter_now_and_then_is_left_at_the_deadline(
     assert time.monotonic() - began < 8
 
 
+def test_whoever_stops_waiting_need_not_wait_for_slow_servers(settings: Settings, site: Site) -> None:
+    """As Ctrl-C does: the exception comes out of `show`, while two servers are silent."""
+    silent = threading.Event()
+
+    def slow(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(b"x")
+        silent.wait(20)
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    site.pages |= {"/slow": slow, "/slower": slow}
+    addresses = [site.url + path for path in ("/slow", "/slower")] + [site.picture("/a.png", png())]
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Fetcher(Settings(home=settings.home, private_hosts=settings.private_hosts), stop).fetch(addresses)
+    assert time.monotonic() - began < 10
+    silent.set()
+
+
 @pytest.mark.parametrize(
     ("status", "told", "times"),
     [
@@ -394,6 +418,23 @@ def test_damaged_notes_and_lost_bytes_are_fetched_again(settings: Settings, site
     assert fetch(settings, address).path == found.path
     assert found.path.read_bytes() == png()
     assert len(site.asked) == 6
+
+
+def test_a_brief_says_where_its_pictures_were_but_not_the_keys_to_them(
+    settings: Settings, site: Site, registry: Registry, tmp_path: Path
+) -> None:
+    address, path = site.picture("/a.png", png()), tmp_path / "campaign.yaml"
+    (tmp_path / "b.png").write_bytes(png("blue"))
+    path.write_text(
+        "campaign: x\nmodel: storyboard\nprompt: 'a thing from [it]'\n"
+        f"rows: [{{sku: a, image: '{address}?token=secret'}}, {{sku: b, image: b.png}}]\n"
+        "references: {it: {kind: subject, image: '{{ row.image }}'}}\n"
+    )
+    brief = read_brief(path, settings, registry)
+    first, second = (item.request.references[0] for item in brief.items())
+    assert (first.source, second.source) == (address, str(tmp_path / "b.png"))
+    assert brief.files[first.sha256].read_bytes() == png()
+    assert brief.addresses == {first.sha256: address}
 
 
 class Bucket(LocalFileSystem):

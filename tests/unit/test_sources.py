@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import BadInput
+from core.registry import Registry
+from core.settings import Settings
 from orchestrator.planning.campaign_file import read_campaign_file
+from orchestrator.planning.expand import read_brief
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.sources.columns import column_name, plain_text
+from orchestrator.uploads import Uploaded, bounds, unpack
 
 if TYPE_CHECKING:
     from conftest import Read
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "lookbook-tryon"
 
 TRIED = settings(deadline=None, max_examples=60)
 
@@ -68,6 +77,27 @@ def test_files_that_are_not_there_are_told_with_those_that_are(read: Read, tmp_p
     for source in ("shopify", "merchant", "table"):
         _, findings = read(tmp_path, read.of(source, "product_export.csv"))
         assert "Did you mean 'products_export.csv'" in read.told(findings)
+
+
+def test_an_upload_may_bring_an_export_and_its_pictures_but_reach_nothing_else(
+    tmp_path: Path, registry: Registry
+) -> None:
+    settings_, packed = Settings(home=tmp_path), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in (file for file in EXAMPLE.rglob("*") if file.is_file()):
+            archive.write(file, file.relative_to(EXAMPLE))
+    path = unpack(settings_, [Uploaded("lookbook.zip", packed.getvalue())])
+    assert len(read_brief(path, settings_, registry, within=bounds(settings_, path)).files) == 5
+    text = path.read_text()
+    for old, new in (
+        ("path: products_export.csv", "path: ../../../customers.csv"),
+        ("pictures: images", "pictures: ../../.."),
+        ("{{ row.image }}", "s3://shop/{{ row.sku }}.png"),
+        ("{{ row.image }}", "file:///etc/{{ row.sku }}.png"),
+    ):
+        path.write_text(text.replace(old, new))
+        with pytest.raises(BadInput, match=r"leads out of what was uploaded|uploaded briefs read none"):
+            read_brief(path, settings_, registry, within=bounds(settings_, path))
 
 
 @pytest.mark.parametrize(

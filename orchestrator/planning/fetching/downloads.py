@@ -7,9 +7,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urljoin
@@ -46,12 +47,36 @@ class Version:
         return self.modified if not self.etag or self.etag.startswith("W/") else self.etag
 
 
+class Switch:
+    """Ends every download that was given it, from outside, when somebody does not want to wait for them."""
+
+    def __init__(self) -> None:
+        self.is_off = False
+        self._cuts: dict[int, Callable[[], None]] = {}
+
+    def off(self) -> None:
+        """Ends what is being fetched, and lets nothing begin."""
+        self.is_off = True
+        for cut in list(self._cuts.values()):
+            cut()
+
+    @contextmanager
+    def guarding(self, cut: Callable[[], None]) -> Iterator[None]:
+        """Calls `cut` if the switch is turned off within the block."""
+        self._cuts[id(cut)] = cut
+        try:
+            yield
+        finally:
+            del self._cuts[id(cut)]
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one file may take: seconds in all, redirects included; and the private hosts that are allowed."""
 
     seconds: float
     private_hosts: tuple[str, ...] = ()
+    switch: Switch = field(default_factory=Switch)
 
 
 def download(address: Address, part: Path, known: Version, limits: Limits) -> Version | None:
@@ -117,18 +142,23 @@ class _Exchange:
                 str(number), self.address.port, timeout=silence, server_hostname=host, assert_hostname=host
             )
         held: list[socket.socket] = []
-        watchdog = threading.Timer(self._left(), _cut, (connection, held))
+        cut = partial(_cut, connection, held)
+        watchdog = threading.Timer(self._left(), cut)
         watchdog.daemon = True
         watchdog.start()
         try:
-            connection.connect()
-            held.append(connection.sock)
-            yield connection
+            with self.limits.switch.guarding(cut):
+                connection.connect()
+                held.append(connection.sock)
+                yield connection
         finally:
             watchdog.cancel()
             connection.close()
 
     def _left(self) -> float:
+        """Seconds until the deadline; Refused where there are none, or nobody waits any longer."""
+        if self.limits.switch.is_off:
+            raise Refused("was not fetched: stopped", _AGAIN)
         left = self.deadline - time.monotonic()
         if left <= 0:
             told = f"can't be fetched within {self.limits.seconds:g} s (DREAMLINE_PICTURE_SECONDS)"

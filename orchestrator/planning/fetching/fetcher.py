@@ -15,7 +15,7 @@ from pathlib import Path
 from core.settings import Settings
 from orchestrator.planning.fetching.addresses import read_address
 from orchestrator.planning.fetching.buckets import copy_object, is_bucket
-from orchestrator.planning.fetching.downloads import Limits, Version, download
+from orchestrator.planning.fetching.downloads import Limits, Switch, Version, download
 from orchestrator.planning.fetching.kept import Kept, Note
 from orchestrator.planning.fetching.refused import Refused
 
@@ -60,26 +60,28 @@ class Fetcher:
         found: dict[str, Fetched] = {}
         if not distinct:
             return found
+        switch = Switch()
         with ThreadPoolExecutor(AT_ONCE, "fetch") as threads:
-            waiting = {threads.submit(self._one, address): address for address in distinct}
+            waiting = {threads.submit(self._one, address, switch): address for address in distinct}
             try:
                 for number, done in enumerate(as_completed(waiting), start=1):
                     found[waiting[done]] = done.result()
                     if self.show is not None:
                         self.show(number, len(distinct))
             except BaseException:
-                threads.shutdown(cancel_futures=True)
+                threads.shutdown(wait=False, cancel_futures=True)
+                switch.off()
                 raise
         return {address: found[address] for address in distinct}
 
-    def _one(self, address: str) -> Fetched:
+    def _one(self, address: str, switch: Switch) -> Fetched:
         kept, shown = Kept.of(self.settings), without_query(address)
         note = kept.note(address)
         before = kept.path(note.sha256) if note.sha256 else None
         if before is not None and 0 <= time.time() - note.checked < FRESH_SECONDS:
             return Fetched(shown, before)
         try:
-            note = self._try(address, note, kept)
+            note = self._try(address, note, kept, switch)
         except Refused as refused:
             if before is None or refused.lasting:
                 return Fetched(shown, refused=refused)
@@ -90,11 +92,11 @@ class Fetcher:
             return Fetched(shown, refused=Refused(told, "Free some space, or check the folder's permissions"))
         return Fetched(shown, kept.path(note.sha256))
 
-    def _try(self, address: str, note: Note, kept: Kept) -> Note:
+    def _try(self, address: str, note: Note, kept: Kept, switch: Switch) -> Note:
         for number in range(1, TRIES + 1):
             try:
                 with kept.part(address) as part:
-                    return self._ask(address, note, kept, part)
+                    return self._ask(address, note, kept, part, switch)
             except Refused as refused:
                 if refused.lasting or number == TRIES:
                     raise
@@ -102,12 +104,12 @@ class Fetcher:
                 time.sleep(PAUSE_SECONDS * 2 ** (number - 1))
         raise AssertionError("the last try returns or raises")
 
-    def _ask(self, address: str, note: Note, kept: Kept, part: Path) -> Note:
+    def _ask(self, address: str, note: Note, kept: Kept, part: Path, switch: Switch) -> Note:
         if is_bucket(address):
             mark = copy_object(address, part, note.etag if note.sha256 else "")
             found = None if mark is None else Version(mark)
         else:
-            limits = Limits(self.settings.picture_seconds, self.settings.private_hosts)
+            limits = Limits(self.settings.picture_seconds, self.settings.private_hosts, switch)
             found = download(read_address(address), part, note.version, limits)
         now = time.time()
         if found is None:

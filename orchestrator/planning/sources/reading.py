@@ -21,6 +21,9 @@ from orchestrator.planning.sources.pairs import read_dresscode, read_viton
 
 FEEDS = {".xml": read_feed, ".rss": read_feed, ".atom": read_feed}
 
+_EXPORTED = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", *FEEDS)
+"""Files that shops write, or people from what shops wrote: in these a path alone is known by its columns."""
+
 TAKES: Mapping[str, frozenset[str]] = {
     "table": frozenset(),
     "shopify": frozenset(("per", "pictures")),
@@ -106,7 +109,7 @@ def _read_table(entry: RowSource, path: Path, findings: Findings) -> Sheet | Non
     if entry.source is not None:
         return _SHOPS[entry.source].arrange(sheet, str(path), entry.per, findings)
     for name, shop in _SHOPS.items():
-        if shop.recognises(sheet.columns):
+        if path.suffix.lower() in _EXPORTED and shop.recognises(sheet.columns):
             arranged = shop.arrange(sheet, str(path), entry.per, findings)
             findings.warn(
                 f"{path}: read as a {shop.title}, a row for each SKU; rows: {{source: {name}, path: {entry.path}, "
