@@ -60,7 +60,7 @@ class Figures(Collector):
         grown = Growing()
         self._readings = [
             _Reading("work", lambda connection: readings.work(connection, settings)),
-            _Reading("workers", lambda connection: readings.workers(connection, settings)),
+            _Reading("workers", lambda connection: readings.workers(connection, settings, grown)),
             _Reading("leases", readings.leases),
             _Reading("dead", readings.dead),
             _Reading("images", lambda connection: readings.images(connection, grown)),

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from sqlalchemy import Connection, text
 
 from core.settings import Settings
@@ -73,8 +73,8 @@ def work(connection: Connection, settings: Settings) -> Iterator[Metric]:
     )
 
 
-def workers(connection: Connection, settings: Settings) -> Iterator[Metric]:
-    """Workers by queue: alive, or gone without signing off within a day."""
+def workers(connection: Connection, settings: Settings, grown: Growing) -> Iterator[Metric]:
+    """Workers by queue: alive, or gone without signing off within a day; and how busy generators were."""
     counted = {(queue, state): 0 for queue in QUEUES for state in ("alive", "gone")}
     for hand in read_crew(connection, settings):
         counted[hand.queue, "alive" if hand.alive else "gone"] += 1
@@ -84,6 +84,15 @@ def workers(connection: Connection, settings: Settings) -> Iterator[Metric]:
         ["queue", "state"],
         counted,
     )
+    seconds = CounterMetricFamily(
+        "dreamline_generator_seconds",
+        "Seconds that generators were at work (busy), and that they waited between two batches (idle).",
+        labels=["state"],
+    )
+    sums = connection.execute(text(_BUSY)).one()
+    for state, value in (("busy", sums.busy), ("idle", sums.idle)):
+        seconds.add_metric([state], grown.take(state, value))
+    yield seconds
 
 
 def leases(connection: Connection) -> Iterator[Metric]:
@@ -209,6 +218,8 @@ select job.model, width_bucket(asset.seconds, cast(:bounds as float8[])) as buck
     sum(asset.seconds)::float8 as seconds, sum(asset.size)::bigint as size
 from asset join job on job.id = asset.job_id group by 1, 2
 """
+
+_BUSY = "select coalesce(sum(busy), 0) as busy, coalesce(sum(idle), 0) as idle from worker where queue = 'gpu'"
 
 _CAMPAIGNS = "select state, count(*) as number from campaign group by 1"
 

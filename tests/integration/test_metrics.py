@@ -131,6 +131,18 @@ def test_a_worker_is_alive_while_it_signs_on_or_holds_a_lease(
     assert told("dreamline_workers", queue="gpu", state="alive") == 0
 
 
+def test_how_busy_generators_were_is_a_sum_over_all_workers_that_never_falls(
+    told: Told, database: Database
+) -> None:
+    for busy in (30.0, 12.0):
+        worker = sign_on(database, "gpu", [])
+        run(database, "update worker set busy = :busy, idle = 1 where id = :id", busy=busy, id=worker)
+    assert told("dreamline_generator_seconds_total", state="busy") == 42
+    assert told("dreamline_generator_seconds_total", state="idle") == 2
+    run(database, "delete from worker where busy = 12")
+    assert told("dreamline_generator_seconds_total", state="busy") == 42
+
+
 def test_leases_that_ran_out_are_told_with_how_long_ago(told: Told, database: Database, seed_jobs: Any) -> None:
     seed_jobs(2)
     with database.begin() as connection:
