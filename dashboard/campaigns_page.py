@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -12,6 +13,8 @@ from dashboard import queries, visit
 from dashboard.office import office
 from dashboard.queries import Overview
 from orchestrator import campaigns
+from orchestrator.cli.forecast import tell_pilot
+from orchestrator.pilots import read_pilot
 from orchestrator.progress import Failure, Progress, read_failures, read_progress
 from orchestrator.reviewing.decisions import set_two_step
 from orchestrator.reviewing.people import Actor, Right
@@ -110,6 +113,8 @@ def _draw_one(actor: Actor, name: str) -> None:
     visit.link("campaigns", "All campaigns", ":material/arrow_back:")
     st.title(visit.escaped(one.name))
     st.caption(f"{visit.escaped(one.model)} · from {visit.escaped(Path(one.source).name)}")
+    if one.state == "paused" and one.reason:
+        st.warning(f"Paused: {visit.escaped(one.reason)}.", icon=":material/pause_circle:")
     _draw_verbs(actor, one)
     _draw_live(actor, name)
     if actor.may(Right.MANAGE, name):
@@ -121,8 +126,13 @@ def _draw_verbs(actor: Actor, one: Overview) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if actor.may(Right.STEER, one.name):
             for label, icon, states, verb in _VERBS:
-                if one.state in states and st.button(label, icon=icon, key=f"verb {label}"):
+                told = _LABELS.get((label, one.paused_by), label)
+                if one.state in states and st.button(told, icon=icon, key=f"verb {label}"):
                     _do(actor, one.name, verb)
+            if one.paused_by == "rule" and st.button(
+                "Resume anyway", icon=":material/fast_forward:", help="The rule counts anew from now on"
+            ):
+                _do(actor, one.name, partial(campaigns.resume, anyway=True))
         visit.link("review", _to_review(one), ":material/rate_review:", campaign=one.name)
         visit.link("compare", "Compare with other tools", ":material/balance:", campaign=one.name)
 
@@ -138,6 +148,9 @@ def _do(actor: Actor, name: str, verb: Callable[..., object]) -> None:
         return
     st.rerun()
 
+
+_LABELS = {("Resume", "pilot"): "Make the rest"}
+"""What a verb is called after what paused a campaign."""
 
 _VERBS = (
     ("Start", ":material/play_arrow:", ("planned",), campaigns.start),
@@ -155,10 +168,14 @@ def _draw_live(actor: Actor, name: str) -> None:
         (overview,) = queries.read_overviews(connection, name)
         recent = queries.read_recent(connection, name)
         failures = read_failures(connection, name) if one.jobs["dead"] else []
+        pilot = read_pilot(connection, one.id) if one.pilot else None
+        foretold = tell_pilot(pilot, None) if pilot is not None else []
     if one.state != st.session_state.setdefault(f"state {name}", one.state):
         st.session_state[f"state {name}"] = one.state
         st.rerun()
     _draw_numbers(one, overview)
+    for line in foretold:
+        st.caption(visit.escaped(line))
     st.subheader("Last pictures")
     if recent:
         visit.strip(actor, name, [(one.sha256, f"{one.row}, {one.format}") for one in recent], 150, captions=True)
@@ -171,9 +188,9 @@ def _draw_live(actor: Actor, name: str) -> None:
 def _draw_numbers(one: Progress, overview: Overview) -> None:
     _draw_state(one.state)
     share = one.ended / one.total if one.total else 0.0
-    st.progress(share, text=f"{one.jobs['done']:,} of {one.total:,} images made")
+    st.progress(share, text=f"{one.scope['done']:,} of {one.total:,} images made{_later(one)}")
     columns = st.columns(5)
-    waiting = sum(one.jobs[state] for state in ("queued", "leased", "failed"))
+    waiting = sum(one.scope[state] for state in ("queued", "leased", "failed"))
     prepared = sum(one.preparations[state] for state in ("queued", "leased", "failed"))
     columns[0].metric("Waiting", f"{waiting:,}", help=f"{prepared:,} references are still to be prepared")
     columns[1].metric("Images a minute", f"{one.rate:.1f}" if one.rate else "-")
@@ -183,6 +200,10 @@ def _draw_numbers(one: Progress, overview: Overview) -> None:
     columns[4].metric(
         "Approved", f"{approval:.0%}" if approval is not None else "-", help=f"{overview.decided:,} were reviewed"
     )
+
+
+def _later(one: Progress) -> str:
+    return f"; {one.later:,} wait until the pilot was reviewed" if one.later else ""
 
 
 def _left(one: Progress) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import streamlit as st
@@ -11,9 +12,10 @@ from dashboard import visit
 from dashboard.office import Office, office
 from orchestrator import campaigns
 from orchestrator.cli.demo import DEMO, example
+from orchestrator.cli.plan import in_words
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.writing import Outlook, look_ahead
+from orchestrator.prospect import Prospect, look_ahead
 from orchestrator.records.models import pin_files, recorded_files
 from orchestrator.reviewing.people import Actor, Right
 from orchestrator.running import wake_all
@@ -59,10 +61,11 @@ def _draw_plan(actor: Actor, file: Path) -> None:
     here = office()
     try:
         with st.spinner("Reading and planning…"):
-            plan, outlook = _plan(here, file)
+            prospect = _plan(here, file)
     except DreamlineError as error:
         visit.show_problems(error, file.parent)
         return
+    plan, outlook = prospect.plan, prospect.outlook
     brief = plan.brief
     st.subheader(f"Plan of {visit.escaped(brief.campaign)}")
     columns = st.columns(5)
@@ -76,8 +79,11 @@ def _draw_plan(actor: Actor, file: Path) -> None:
         st.caption(f"{visit.escaped(shape.name)}: {visit.escaped(str(shape))}")
     if brief.card.notice:
         st.info(visit.escaped(brief.card.notice), icon=":material/info:")
-    for warning in brief.warnings:
+    _draw_prospect(prospect)
+    for warning in (*brief.warnings, *prospect.warnings):
         st.warning(visit.escaped(warning), icon=":material/warning:")
+    for problem in prospect.refusals:
+        st.error(visit.escaped(str(problem)), icon=":material/block:")
     if outlook.failed:
         st.warning(f"{outlook.failed:,} images failed before; **Retry** on the campaign's page tries them again.")
     with st.container(horizontal=True):
@@ -88,19 +94,36 @@ def _draw_plan(actor: Actor, file: Path) -> None:
         _record(actor, here, plan, start=start)
 
 
-def _plan(here: Office, file: Path) -> tuple[Plan, Outlook]:
+def _draw_prospect(prospect: Prospect) -> None:
+    """What it changes of what is recorded, and what it takes."""
+    against = prospect.comparison
+    if against.recorded:
+        counts = Counter(one.what for one in against.items)
+        st.markdown("Against what is recorded: " + ", ".join(f"{n:,} {what}" for what, n in counts.items() if n))
+        for cause in against.causes():
+            row, change = cause.examples[0]
+            st.caption(visit.escaped(f"{cause.items:,} items change: {change}, as in row {row}"))
+    if lost := against.lost():
+        st.warning(
+            f"{lost:,} approved images would be replaced or no longer asked for.", icon=":material/warning:"
+        )
+    if prospect.estimate.images:
+        st.markdown(f"Takes {visit.escaped(in_words(prospect.estimate))}")
+
+
+def _plan(here: Office, file: Path) -> Prospect:
     brief = read_brief(file, here.settings, here.registry, within=bounds(here.settings, file))
     files = pin_files(brief.card, here.settings, recorded_files(here.database, brief.card.name))
     plan = make_plan(brief, here.settings, here.registry, files)
     with here.database.begin() as connection:
-        return plan, look_ahead(connection, plan)
+        return look_ahead(connection, plan, here.settings)
 
 
 def _record(actor: Actor, here: Office, plan: Plan, *, start: bool) -> None:
     name = plan.brief.campaign
     try:
         actor.require(Right.STEER, name)
-        campaigns.record(here.database, here.store, here.registry, plan)
+        campaigns.record(here.database, here.store, here.registry, plan, owner=actor.name)
         if start:
             campaigns.start(here.database, here.registry, name)
             wake_all(here.settings)

@@ -11,11 +11,16 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A campaign in the list: `images` of `items` exist; `verdicts` counts items by how they stand."""
+    """A campaign in the list: `images` of `items` exist; `verdicts` counts items by how they stand.
+
+    `reason` says why it is paused where that was no person: `paused_by` a `pilot` that is made, or a `rule`.
+    """
 
     id: int
     name: str
     state: str
+    reason: str
+    paused_by: str
     model: str
     source: str
     two_step: bool
@@ -41,8 +46,8 @@ def read_overviews(connection: Connection, name: str | None = None) -> list[Over
     """All campaigns (or one), newest first, with progress, verdicts and a few pictures."""
     rows = connection.execute(
         text("""
-        select c.id, c.name, c.state, c.model, c.source, c.two_step, c.created_at, c.changed_at,
-               i.items, i.images, i.failed, i.open, i.proposed, i.approved, i.rejected, cover.shas
+        select c.id, c.name, c.state, c.reason, c.paused_by, c.model, c.source, c.two_step, c.created_at,
+               c.changed_at, i.items, i.images, i.failed, i.open, i.proposed, i.approved, i.rejected, cover.shas
         from campaign c
         cross join lateral (
             select count(*) as items, count(asset.job_id) as images,

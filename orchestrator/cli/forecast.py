@@ -42,7 +42,7 @@ def tell_pilot(pilot: Pilot, rest: Estimate | None) -> list[str]:
     counts += f", {pilot.failed:,} failed" if pilot.failed else ""
     counts += f", {pilot.held:,} held back" if pilot.held else ""
     if pilot.rate is None:
-        return [f"{counts}; nobody has decided about one yet (`dreamline dashboard`)"]
+        return [f"{counts}; nobody has decided about one yet"]
     rate = pilot.rate
     lines = [
         f"{counts}; {rate.count:,} of {rate.of:,} approved at first sight: {rate.share:.0%} "

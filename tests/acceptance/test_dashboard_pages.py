@@ -30,6 +30,7 @@ from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.reviewing import rivals
 from orchestrator.reviewing.people import Actor, Role, set_member
+from orchestrator.stopping import look
 
 BOSS = Actor("boss", Role.ADMIN)
 
@@ -116,6 +117,51 @@ def test_pause_resume_and_cancel_are_there_when_they_can_be_done(
     with database.begin() as connection:
         assert connection.execute(text("select state from campaign")).scalar() == "paused"
     assert "Resume" in {one.label for one in open_page("campaigns", campaign="live").button}
+
+
+def test_a_pilot_that_is_made_is_reviewed_as_any_other_and_the_rest_waits_without_failing(
+    here: Office, database: Database, store: Storage
+) -> None:
+    with database.begin() as connection:
+        made = seed(connection, store, "drop", 12, pictures=2, side=64, state="running")
+        connection.execute(
+            text("update item set pilot = id = any(:pilot) where campaign_id = :id"),
+            {"pilot": made.items[:4], "id": made.campaign},
+        )
+        connection.execute(text("update campaign set pilot = 4"))
+        rest = "select job_id from item where not pilot"
+        connection.execute(text(f"delete from score where job_id in ({rest})"))
+        connection.execute(text(f"delete from asset where job_id in ({rest})"))
+        connection.execute(text(f"update job set state = 'queued', held = true where id in ({rest})"))
+    look(database, here.registry)
+    with database.begin() as connection:
+        (one,) = read_overviews(connection, "drop")
+        listed = read_items(connection, Question(campaign="drop"))
+    assert (one.images, one.failed, one.verdicts["open"], one.paused_by) == (4, 0, 4, "pilot")
+    assert [item["id"] for item in listed.items] == made.items[:4]
+    page = open_page("campaigns", campaign="drop")
+    assert "the pilot of 4 is made" in words(page)
+    assert "pilot of 4: 4 made; nobody has decided" in words(page).replace("\\", "")
+    next(one for one in page.button if one.label == "Make the rest").click().run()
+    with database.begin() as connection:
+        assert connection.execute(text("select count(*) from job where not held")).scalar() == 12
+
+
+def test_a_campaign_that_a_rule_stopped_says_so_and_can_be_resumed_anyway(
+    here: Office, database: Database, store: Storage
+) -> None:
+    with database.begin() as connection:
+        seed(connection, store, "live", 4, pictures=2, side=64, made=False, state="running")
+        connection.execute(text("""update campaign set stop = '{"failed": 1}'"""))
+        connection.execute(text("update job set state = 'dead' where id = (select min(id) from job)"))
+    look(database, here.registry)
+    page = open_page("campaigns", campaign="live")
+    assert "stop rule failed: 1 failed, the limit is 1" in words(page)
+    next(one for one in page.button if one.label == "Resume").click().run()
+    assert "would be stopped at once" in words(page)
+    next(one for one in page.button if one.label == "Resume anyway").click().run()
+    with database.begin() as connection:
+        assert connection.execute(text("select state from campaign")).scalar() == "running"
 
 
 @pytest.mark.parametrize("role", ["viewer", "reviewer"])
