@@ -29,6 +29,7 @@ from orchestrator.records.database import Database
 from orchestrator.records.models import read_recorded
 from orchestrator.records.storage import open_storage
 from orchestrator.stopping import Watch
+from orchestrator.working.chores import Chores
 from orchestrator.working.claims import Claim, Liking, claim
 from orchestrator.working.desks import Desk
 from orchestrator.working.likes import Likes
@@ -36,6 +37,10 @@ from orchestrator.working.rescue import end_campaigns, rescue
 from orchestrator.working.supervisor import Supervisor, Taken
 
 log = logging.getLogger("dreamline.worker")
+
+
+RESCUE = 1.0
+"""Seconds between two looks for lost leases and for work whose time has come, while there is other work."""
 
 
 class Looker:
@@ -64,7 +69,8 @@ class Looker:
         self._likes = Likes(settings.stay_seconds)
         self._held = self._called = False
         self._able: list[str] = []
-        self._signed = -math.inf
+        self._signed = self._rescued = -math.inf
+        self._chores = Chores(self._do_chores, desk.queue)
         self._one = threading.Lock()
         self._again = threading.Event()
         self._stopping = threading.Event()
@@ -119,20 +125,23 @@ class Looker:
             log.info("could not sign off: %s", error)
 
     def _work_off(self) -> None:
-        self._signed, self._called = -math.inf, False
-        self.claimed += self._supervisor.work(self._more, self._stopping.is_set, self._hurry.is_set)
-        self._after_results()
+        self._able, self._called = self._look_at_pins(), False
+        try:
+            count = self._supervisor.work(self._more, self._stopping.is_set, self._hurry.is_set)
+        finally:
+            self._chores.settle()
+        self.claimed, self._held = self.claimed + count, self._held or count > 0
+        self._after_batch()
         if not self._stopping.is_set():
             self._tell_ends()
 
     def _more(self) -> Taken:
-        """Claims what is next, and does what is due between two batches."""
+        """Claims what is next; whatever else is due is done beside it."""
         meter().sign(self.desk.queue)
-        self._after_results()
-        pins = self._pins()
+        if self._held or time.monotonic() - self._signed > self._settings.poll_seconds:
+            self._chores.ask()
         with self._database.begin() as connection:
-            rescue(connection, self._settings.max_attempts)
-            found = self._claim(connection, pins)
+            found = self._claim(connection)
             askers = read_askers(connection, self.desk.table, [one.id for one in found]) if found else {}
         if len(found) == self._settings.batch_size and not self._called:
             # There is more than this worker takes: one that rests may have some of it, and will call the next.
@@ -145,8 +154,16 @@ class Looker:
                 log.info("%s: %d claimed", self.desk.table, len(found))
         return Taken(found, about)
 
-    def _after_results(self) -> None:
-        """After a batch: what was made is judged, and those who wait for it are woken."""
+    def _do_chores(self) -> None:
+        """Between two batches, in a thread beside them."""
+        self._after_batch()
+        if time.monotonic() - self._signed > self._settings.poll_seconds:
+            self._able = self._look_at_pins()
+            # A campaign can end while there is always work for others.
+            self._tell_ends()
+
+    def _after_batch(self) -> None:
+        """What was made is judged, and those who wait for it are woken."""
         if self._held:
             self._held = False
             gating.judge(self._database, self._registry)
@@ -154,11 +171,28 @@ class Looker:
             if self.desk.wakes is not None:
                 self._wake(self.desk.wakes)
 
-    def _claim(self, connection: Connection, pins: list[str]) -> list[Claim]:
+    def _claim(self, connection: Connection) -> list[Claim]:
+        """A batch. What is lost or due comes back first every second, and whenever nothing is ready without it."""
+        if time.monotonic() - self._rescued > RESCUE:
+            self._rescued = time.monotonic()
+            rescue(connection, self._settings.max_attempts)
+            return self._take(connection)
+        found = self._take(connection)
+        if not found and rescue(connection, self._settings.max_attempts):
+            found = self._take(connection)
+        return found
+
+    def _take(self, connection: Connection) -> list[Claim]:
         settings = self._settings
         liking = self._likes.now() if self.desk.keeps_models else Liking()
         found = claim(
-            connection, self.desk.table, self._id, pins, settings.batch_size, settings.lease_seconds, liking
+            connection,
+            self.desk.table,
+            self._id,
+            self._able,
+            settings.batch_size,
+            settings.lease_seconds,
+            liking,
         )
         if found:
             self._likes.took(found[0].pin, found[0].batch)
@@ -173,22 +207,15 @@ class Looker:
         for name in names:
             self._registry.tell(Event("finished", name))
 
-    def _pins(self) -> list[str]:
-        """What this worker can do; looked at and signed on with at each look and every few seconds of work.
+    def _look_at_pins(self) -> list[str]:
+        """What this worker can do now; signs on with it. Hashing a model's files takes no connection."""
+        recorded = self._database.patiently(read_recorded, seconds=5)
+        pins = self.desk.pins(recorded, self._registry, self._settings)
+        self._database.patiently(lambda connection: self._sign_on(connection, pins), seconds=5)
+        self._signed = time.monotonic()
+        return pins
 
-        Hashing a model's files takes no connection.
-        """
-        if time.monotonic() - self._signed > self._settings.poll_seconds:
-            recorded = self._database.patiently(read_recorded, seconds=5)
-            self._able = self.desk.pins(recorded, self._registry, self._settings)
-            self._database.patiently(self._sign_on, seconds=5)
-            if self._signed > -math.inf:
-                # A campaign can end while there is always work for others.
-                self._tell_ends()
-            self._signed = time.monotonic()
-        return self._able
-
-    def _sign_on(self, connection: Connection) -> None:
+    def _sign_on(self, connection: Connection, pins: list[str]) -> None:
         connection.execute(
             text("""
             insert into worker (id, host, process, queue, pins)
@@ -200,7 +227,7 @@ class Looker:
                 "host": socket.gethostname(),
                 "process": os.getpid(),
                 "queue": self.desk.queue,
-                "pins": self._able,
+                "pins": pins,
                 "busy": self._supervisor.busy,
                 "idle": self._supervisor.idle,
             },

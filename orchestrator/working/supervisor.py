@@ -92,7 +92,7 @@ class Supervisor:
         try:
             while True:
                 if self._has_room() and not stopping() and time.monotonic() >= ask_at:
-                    taken = more()
+                    taken = self._ask(more)
                     count += len(taken.claims)
                     ask_at = 0.0 if taken.claims else time.monotonic() + ASK
                     self._begin(taken, follows=follows)
@@ -126,6 +126,16 @@ class Supervisor:
         if len(self._hands.finishing) >= 2 * self._settings.batch_size:
             return False
         return not batches or (len(batches) == 1 and batches[0].soon)
+
+    def _ask(self, more: Callable[[], Taken]) -> Taken:
+        """More work; where it can't be had just now, what is in hand goes on."""
+        try:
+            return more()
+        except Infrastructure as error:
+            if not self._hands.claims:
+                raise
+            log.warning("no more work could be claimed: %s", error)
+            return Taken((), {})
 
     def _begin(self, taken: Taken, *, follows: bool) -> None:
         """Hands new claims to the child."""

@@ -13,9 +13,11 @@ import pytest
 
 from core import registry as registries
 from core.cards import load_card
+from core.errors import Infrastructure
 from core.requests import Image, Preparation, Request
 from core.settings import Settings
 from orchestrator.records.storage import Storage, open_storage
+from orchestrator.working.chores import Chores
 from orchestrator.working.hands import Hands
 from orchestrator.working.inbox import Inbox
 from orchestrator.working.likes import Likes
@@ -202,3 +204,38 @@ def test_a_batch_that_is_unwanted_for_long_is_noticed() -> None:
     hands.begun(batch.number)
     assert batch.unwanted_for(20.0, hands.open) == 0
     assert batch.unwanted_for(25.0, hands.open) == 5
+
+
+def test_chores_keep_nobody_waiting_and_are_done_once_for_all_who_ask_meanwhile() -> None:
+    done, go = [], threading.Event()
+
+    def work() -> None:
+        assert go.wait(20)
+        done.append(1)
+
+    chores = Chores(work, "cpu")
+    for _ in range(5):
+        chores.ask()
+    assert not done
+    go.set()
+    chores.settle()
+    assert 1 <= len(done) <= 2
+    chores.ask()
+    chores.settle()
+    assert len(done) <= 3
+    chores._thread.shutdown()
+
+
+def test_a_chore_that_fails_is_done_again_the_next_time() -> None:
+    tries: list[int] = []
+
+    def work() -> None:
+        tries.append(1)
+        raise Infrastructure("the database is away")
+
+    chores = Chores(work, "cpu")
+    for _ in range(2):
+        chores.ask()
+        chores.settle()
+    assert len(tries) == 2
+    chores._thread.shutdown()
