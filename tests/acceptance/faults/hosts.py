@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +63,28 @@ class Host:
         self.crew.dismiss()
 
 
+def have_networks() -> bool:
+    """Whether network namespaces can be made here."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return False
+    tag = f"dl{os.getpid() % 100000}x"
+    try:
+        _ip("netns", "add", tag)
+    except subprocess.CalledProcessError:
+        return False
+    _ip("netns", "del", tag)
+    return True
+
+
 @contextlib.contextmanager
 def two_hosts(stack: Stack, *, networks: bool, workers: int) -> Iterator[tuple[Host, Host]]:
     """Both with their workers; with `networks` each lives in a network namespace, which takes root on Linux."""
+    if networks and not have_networks():
+        pytest.skip("network namespaces take root, iproute2 and a kernel that has them")
     with contextlib.ExitStack() as stacked:
         hosts = []
         for number, name in enumerate(("here", "there")):
-            home = stack.folder / name
-            home.mkdir()
+            home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=stack.folder))
             address, link, within = "127.0.0.1", "", []
             if networks:
                 address, link, within = stacked.enter_context(_network(number))
@@ -77,7 +92,7 @@ def two_hosts(stack: Stack, *, networks: bool, workers: int) -> Iterator[tuple[H
                 Wire(stack.postgres_port, sql=True, host=address),
                 Wire(lambda: stack.server.port, host=address),  # type: ignore[union-attr]
             )
-            crew = Crew(stack.folder / f"{name}.log", within)
+            crew = Crew(home / "workers.log", within)
             host = Host(name, home, crew, wires, link)
             for one in (*wires, crew):
                 stacked.callback(one.close)
@@ -89,15 +104,10 @@ def two_hosts(stack: Stack, *, networks: bool, workers: int) -> Iterator[tuple[H
 @contextlib.contextmanager
 def _network(number: int) -> Iterator[tuple[str, str, list[str]]]:
     """A namespace joined to ours by a cable: our address on it, our end's name, what starts programs there."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces take root and iproute2")
     tag = f"dl{os.getpid() % 100000}{number}"
     block = random.randrange(1, 255)
     ours, theirs = f"10.213.{block}.{4 * number + 1}", f"10.213.{block}.{4 * number + 2}"
-    try:
-        _ip("netns", "add", tag)
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"no network namespaces here: {error.stderr.strip()}")
+    _ip("netns", "add", tag)
     try:
         _ip("link", "add", tag, "type", "veth", "peer", "name", "cable", "netns", tag)
         _ip("addr", "add", f"{ours}/30", "dev", tag)

@@ -62,8 +62,7 @@ def _turns(scene: Scene, scenario: Scenario) -> Iterator[Fault]:
 
 def _environments(scenario: Scenario, stack: Stack) -> list[Mapping[str, str]]:
     common = {**stack.environment(wired=scenario.wired or stack.name != "embedded"), **scenario.settings}
-    clocks = skewed(stack.folder) if scenario.skewed else [{}] * scenario.crew
-    return [{**common, **clock} for clock in clocks]
+    return list(skewed(stack.folder, common)) if scenario.skewed else [common] * scenario.crew
 
 
 @contextlib.contextmanager

@@ -13,27 +13,23 @@ COLUMNS = ("faults", "jobs", "executions", "results", "lost", "doubled", "late w
 
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """A row for each scenario on each stack, and one for all of them."""
-    lines = [f"| stack | scenario | {' | '.join(COLUMNS)} |", "|---|---|" + "---:|" * len(COLUMNS)]
-    totals: Counter[str] = Counter()
+    """A row for each scenario, on whatever stacks it was played, one for each stack, and one for all."""
+    rows: dict[str, Counter[str]] = {}
+    totals: dict[str, Counter[str]] = {}
     for one in outcomes:
-        figures = dict(
-            zip(
-                COLUMNS,
-                (one.tried, one.jobs, one.executions, one.results, one.lost, one.doubled, one.refused),
-                strict=True,
-            )
-        )
-        totals.update(figures)
-        lines.append(f"| {one.stack} | {one.scenario} | {_row(figures)} |")
-    lines.append(f"| **all** | | {_row(totals)} |")
+        figures = (one.tried, one.jobs, one.executions, one.results, one.lost, one.doubled, one.refused)
+        counted = Counter(dict(zip(COLUMNS, figures, strict=True)))
+        for sums, name in ((rows, one.scenario), (totals, f"**{one.stack}**"), (totals, "**all**")):
+            sums.setdefault(name, Counter()).update(counted)
+    totals["**all**"] = totals.pop("**all**", Counter())
+    lines = [f"| scenario | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
+    lines += [
+        f"| {name} | {' | '.join(f'{counted[column]:,}' for column in COLUMNS)} |"
+        for name, counted in (*rows.items(), *totals.items())
+    ]
     return "\n".join(lines)
 
 
 def as_json(outcomes: Sequence[Outcome], seed: str) -> str:
-    """The same with every fault by name, and the seed."""
+    """Every scenario on every stack with every fault by name, and the seed."""
     return json.dumps({"seed": seed, "scenarios": [asdict(one) for one in outcomes]}, indent=1)
-
-
-def _row(figures: dict[str, int] | Counter[str]) -> str:
-    return " | ".join(str(figures[name]) for name in COLUMNS)

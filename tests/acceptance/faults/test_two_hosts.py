@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
 import pytest
 from faults.crew import until
 from faults.history import Outcome
-from faults.hosts import Host, two_hosts
+from faults.hosts import Host, have_networks, two_hosts
 from faults.scene import Scene
 from faults.stacks import LEASE, Stack
 
 JOBS = 80
 
-NETWORKS = pytest.mark.parametrize("networks", [True, False], ids=["in-networks-of-their-own", "on-one-network"])
+NETWORKS = pytest.mark.parametrize(
+    "networks",
+    [True, False] if os.environ.get("FAULTS") == "all" else [have_networks()],
+    ids=lambda networks: "networks-of-their-own" if networks else "one-network",
+)
 
 
 def made_by(scene: Scene, host: Host) -> int:
@@ -45,6 +50,7 @@ def both_at_work(scene: Scene, hosts: tuple[Host, Host]) -> None:
 def test_a_campaign_ends_though_one_of_two_hosts_is_killed_half_way(
     stack: Stack, scene: Scene, report: list[Outcome], networks: bool
 ) -> None:
+    scene.name = "a host killed"
     with two_hosts(stack, networks=networks, workers=1) as (here, there):
         scene.submit(JOBS)
         both_at_work(scene, (here, there))
@@ -66,6 +72,7 @@ def test_a_campaign_ends_though_one_of_two_hosts_is_killed_half_way(
 def test_a_host_that_was_cut_off_past_its_leases_does_no_harm_when_it_is_back(
     stack: Stack, scene: Scene, report: list[Outcome], networks: bool
 ) -> None:
+    scene.name = "a host cut off"
     with two_hosts(stack, networks=networks, workers=1) as (here, there):
         scene.submit(JOBS)
         both_at_work(scene, (here, there))
