@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +231,10 @@ def training_of(run: Run) -> dict[str, Any]:
 
 def usual_sampling(recipe: Recipe) -> Sampling:
     """A small base of one's own has no guidance embedding: a second pass, without references, takes its place."""
-    own = isinstance(recipe.base, NewBase)
-    return Sampling(guidance=0.0, true_cfg=2.0, negative_guidance=0.0) if own else Sampling()
+    usual = Sampling(guidance=0.0, true_cfg=3.0, negative_guidance=0.0)
+    own = usual if isinstance(recipe.base, NewBase) else Sampling()
+    distil = recipe.stages[-1].distil
+    return own if distil is None else replace(own, steps=distil.steps, true_cfg=1.0)
 
 
 def card_text(run: Run, name: str, title: str, sampling: Sampling) -> str:

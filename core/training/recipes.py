@@ -65,6 +65,21 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class Distil:
+    """Few steps learnt from many.
+
+    Attributes:
+        steps: of the schedule that is learnt.
+        substeps: steps of the teacher for each of them.
+        true_cfg: the teacher's guidance, which the learner needs no second pass for.
+    """
+
+    steps: int = 4
+    substeps: int = 3
+    true_cfg: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One part of a run.
 
@@ -82,6 +97,7 @@ class Stage:
         routing: None: none.
         placeholder_weight: of the placeholder loss; 0: none.
         keep_tokens: in the quality stage the reference is the target itself, of which so many tokens are kept.
+        distil: the adapter learns to do in few steps what it does in many.
         panels: in a base's stage, the share of batches in which references stand beside the target as further
             panels; `given`: the share of those whose panels are clean, the others are noised and made alike;
             `shifted`: the share of those whose panels begin at a random position.
@@ -104,6 +120,7 @@ class Stage:
     routing: Routing | None = None
     placeholder_weight: float = 0.0
     keep_tokens: int | None = None
+    distil: Distil | None = None
     panels: float = 0.5
     given: float = 0.7
     shifted: float = 0.5
@@ -234,6 +251,25 @@ def mini() -> Recipe:
     )
 
 
+def mini_turbo() -> Recipe:
+    """dreamo-mini in four steps without a second pass, learnt from itself in a quarter of an hour on two cores."""
+    turbo = Stage(
+        "turbo",
+        "adapter",
+        1.0,
+        FEW_TASKS,
+        rate=5e-4,
+        embedding_rate=5e-4,
+        warm_up=50,
+        decay=0.5,
+        drop_text=0.0,
+        drop_references=0.0,
+        drop_both=0.0,
+        distil=Distil(),
+    )
+    return replace(mini(), name="mini-turbo", stages=(turbo,), minutes=15)
+
+
 def mini_gpu() -> Recipe:
     """dreamo-mini on one large GPU: the full world, twenty minutes."""
     shape = TransformerShape(heads=5, head=64, double=3, single=6, axes=(16, 24, 24))
@@ -301,6 +337,7 @@ def flux_dev() -> Recipe:
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "nano": nano,
     "mini": mini,
+    "mini-turbo": mini_turbo,
     "mini-gpu": mini_gpu,
     "flux-dev": flux_dev,
 }

@@ -25,6 +25,7 @@ from core.training.autoencoder import PatchEncoder, train_decoder
 from core.training.base_model import Base, build_base, read_base, save_base, write_schedule
 from core.training.checkpoints import clear_checkpoints
 from core.training.computing import autocast, quicken
+from core.training.distilling import Teacher
 from core.training.drawing import Drawing, pixels, stream
 from core.training.loop import Length, Loop, Progress, empty_texts
 from core.training.preview import Preview
@@ -44,7 +45,7 @@ OF_A_RUN = ("checkpoints", "previews", "journal.jsonl", "finished", TRAINING, AD
 """What may stand beside a base's weights and is no part of the base."""
 
 DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
-KEPT_WEIGHTS: Mapping[str, Path] = {"mini": SHIPPED / "dreamo-mini"}
+KEPT_WEIGHTS: Mapping[str, Path] = dict.fromkeys(("mini", "mini-turbo"), SHIPPED / "dreamo-mini")
 """By recipe: the shipped model that a next run can go on from."""
 
 DECODER_PICTURES = 4000
@@ -174,6 +175,8 @@ class Run:
         )
         empty = empty_texts(base.tokenizers).to(accelerator.device)
         trainee = Trainee(base, adapter, empty, self.recipe.guidance, self.recipe.shift).to(accelerator.device)
+        if stage.distil is not None:
+            trainee.teacher = Teacher(trainee)
         compiled = self.recipe.compiled and stage.trains == "base"
         quicken(base.transformer, base.t5, accelerator.device.type, compiled=compiled)
         preview = Preview(trainee, stage, drawing, encoder, self.folder / stage.name / "previews")
@@ -200,6 +203,8 @@ class Run:
             return self.new_base(), None
         if not (self.base_folder / "transformer" / "config.json").is_file():
             mend = "Name its folder, in diffusers' layout: `--set base.folder=PATH`"
+            if isinstance(self.recipe.base, NewBase):
+                mend = "Begin with weights that are here: `--start kept`, or `--start DIR`"
             raise BadInput.at(f"recipe {self.recipe.name}, base", f"{self.base_folder} is not here", mend)
         base = read_base(self.base_folder, self.text_length)
         width = base.t5.get_input_embeddings().weight.shape[1]
@@ -211,6 +216,9 @@ class Run:
             embeddings=self.recipe.embeddings,
             seed=self.recipe.seed,
         )
+        if stage.distil is not None and not self.adapter_file.exists():
+            mend = "Begin with a model that was trained: `--start kept`, or `--start DIR`"
+            raise BadInput.at(f"recipe {self.recipe.name}", "has no adapter to learn from", mend)
         if self.adapter_file.exists():
             from safetensors.torch import load_file
 
