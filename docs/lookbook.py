@@ -10,7 +10,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core.settings import Settings
 from orchestrator.planning.campaign_file import RowSource, read_campaign_file
+from orchestrator.planning.fetching.fetcher import Fetcher
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.rows import read_rows
 
@@ -25,7 +27,7 @@ def main() -> None:
     folder, findings = Path(sys.argv[1]), Findings()
     told = read_campaign_file(EXAMPLE / "campaign.yaml", findings)
     assert isinstance(told.file.rows, RowSource)
-    rows = read_rows(told.file.rows, None, told.document, findings).rows
+    rows = read_rows(told.file.rows, None, told.document, findings, Fetcher(Settings())).rows
     findings.raise_if_any()
     size = (GAP + len(rows) * (WIDE + GAP), TOP + FLAT + GAP + HIGH + FOOT)
     sheet = Image.new("RGB", size, PAPER)

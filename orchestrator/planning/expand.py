@@ -137,7 +137,8 @@ def read_brief(
     findings = Findings()
     told = read_campaign_file(path, findings)
     card = _read_card(told, settings, findings)
-    table = _read_table(told, findings, within)
+    fetcher = Fetcher(settings, show, strange=within is not None)
+    table = _read_table(told, findings, fetcher, within)
     variants = read_variants(told, findings)
     seeds = _read_seeds(told, findings)
     shapes = _read_shapes(told, card, findings)
@@ -147,7 +148,7 @@ def read_brief(
     slots = read_slots(told, scope, settings, registry)
     if card is not None:
         check_combination(told, card, registry, findings)
-    references = References(told, scope, slots, Fetcher(settings, show), within)
+    references = References(told, scope, slots, fetcher, within)
     count = len(table.rows) * len(variants) * len(told.file.formats) * len(seeds)
     if count > MAX_ITEMS:
         findings.add(str(path), f"asks for {count:,} images", f"{MAX_ITEMS:,} is the most: split the campaign")
@@ -204,7 +205,7 @@ def _read_card(told: Told, settings: Settings, findings: Findings) -> ModelCard 
     return card
 
 
-def _read_table(told: Told, findings: Findings, within: Path | None) -> Table:
+def _read_table(told: Told, findings: Findings, fetcher: Fetcher, within: Path | None) -> Table:
     sound = told.sound("rows")
     rows = told.file.rows if sound else None
     named = (rows.path, rows.pictures) if isinstance(rows, RowSource) else (rows,)
@@ -215,7 +216,7 @@ def _read_table(told: Told, findings: Findings, within: Path | None) -> Table:
     if not sound:
         return Table(str(told.document.path), told.document.path.parent, None, ())
     key = told.file.key if told.sound("key") else None
-    return read_rows(told.file.rows, key, told.document, findings)
+    return read_rows(told.file.rows, key, told.document, findings, fetcher)
 
 
 def _read_seeds(told: Told, findings: Findings) -> tuple[int, ...]:

@@ -223,7 +223,7 @@ class References:
     def _find(self, text: str, folder: Path) -> Place:
         if not text:
             raise Refused("names no picture", "Give the path or the address of a picture")
-        found = place_of(text, folder, strange=self.within is not None)
+        found = place_of(text, folder, strange=self.fetcher.strange)
         if isinstance(found, Path) and leads_out(found, self.within):
             raise Refused(LEADS_OUT, "Upload the picture along with it")
         return found

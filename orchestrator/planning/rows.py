@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
+from orchestrator.planning.fetching.fetcher import Fetcher
 from orchestrator.planning.findings import Findings, suggest
 from orchestrator.planning.sheets import Cell, Sheet, from_mappings
 from orchestrator.planning.sources.reading import read_source
@@ -58,6 +59,7 @@ def read_rows(
     key: str | None,
     document: Document,
     findings: Findings,
+    fetcher: Fetcher,
 ) -> Table:
     """Reads the rows that a campaign file names or holds.
 
@@ -68,6 +70,7 @@ def read_rows(
             whichever there is, else the row's number.
         document: the campaign file.
         findings: takes all mistakes.
+        fetcher: gets a table that lies at an address.
     """
     folder, before = document.path.parent, len(findings)
     if rows is None:
@@ -75,7 +78,7 @@ def read_rows(
             findings.add(document.where("key"), f"{key!r} names a column, but there are no rows", "Add rows:")
         return Table(str(document.path), folder, (), (Row(1, "1", {}),))
     if isinstance(rows, str | RowSource):
-        read = read_source(rows, document, findings)
+        read = read_source(rows, document, findings, fetcher)
         sheet, source, folder = read.sheet, read.name, read.folder
     else:
         source = str(document.path)

@@ -25,8 +25,8 @@ from orchestrator.planning.findings import Findings, shown, suggest
 MAX_BYTES = 200_000_000
 
 Cell = str | int | float | None
-Reader = Callable[[Path, bytes, Findings], "Sheet | None"]
-"""Of the bytes of a file; its path is for messages."""
+Reader = Callable[[str, bytes, Findings], "Sheet | None"]
+"""Of the bytes of a file; its path, or its address, is for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,15 @@ def read_sheet(path: Path, findings: Findings, readers: Mapping[str, Reader] | N
         reason = getattr(error, "strerror", None) or str(error)
         findings.add(str(path), f"can't be read ({reason})", _nearby(path, readers))
         return None
+    return read_data(str(path), data, reader, findings)
+
+
+def read_data(source: str, data: bytes, reader: Reader, findings: Findings) -> Sheet | None:
+    """Reads what has been read from a file, or fetched; mistakes go to `findings`."""
     before = len(findings)
-    sheet = reader(path, data, findings)
+    sheet = reader(source, data, findings)
     if sheet is not None and not sheet.records and len(findings) == before:
-        findings.add(str(path), "has no rows", "Add a row below the names of the columns")
+        findings.add(source, "has no rows", "Add a row below the names of the columns")
     return sheet
 
 
@@ -96,10 +101,10 @@ def plain(value: Any) -> Cell:
     raise ValueError(value)
 
 
-def _read_csv(path: Path, data: bytes, findings: Findings) -> Sheet | None:
-    text = _decode(path, data, findings)
+def _read_csv(source: str, data: bytes, findings: Findings) -> Sheet | None:
+    text = _decode(source, data, findings)
     if "\0" in text:
-        findings.add(str(path), "holds zero bytes: it is no text", "Export the table as CSV, UTF-8")
+        findings.add(source, "holds zero bytes: it is no text", "Export the table as CSV, UTF-8")
         return None
     named = re.match(r"sep=(.)\r?\n", text)
     text = text[named.end() :] if named else text
@@ -108,15 +113,15 @@ def _read_csv(path: Path, data: bytes, findings: Findings) -> Sheet | None:
         records = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
         )
-        return _tabulate(path, records, findings)
+        return _tabulate(source, records, findings)
     except csv.Error as error:
         row = _rows_before(text, delimiter)
         mend = 'Close the "quotes" around cells; write a quote inside them twice'
-        findings.add(f"{path}, row {row}", f"is not CSV ({error})", mend)
+        findings.add(f"{source}, row {row}", f"is not CSV ({error})", mend)
         return None
 
 
-def _decode(path: Path, data: bytes, findings: Findings) -> str:
+def _decode(source: str, data: bytes, findings: Findings) -> str:
     """UTF-8 with or without mark, or UTF-16 with one; else what Excel on Windows saves, with a warning."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
@@ -127,7 +132,7 @@ def _decode(path: Path, data: bytes, findings: Findings) -> str:
         around = data[: error.start].decode("cp1252", errors="replace")
         word = re.split(r"[\s;,\t\"]", around)[-1] + re.split(r"[\s;,\t\"]", text[len(around) :])[0]
         findings.warn(
-            f"{path}: is not UTF-8 and was read as Windows-1252, so that row {around.count(chr(10)) + 1} "
+            f"{source}: is not UTF-8 and was read as Windows-1252, so that row {around.count(chr(10)) + 1} "
             f"says {shown(word)}. Save it as UTF-8 if that is wrong"
         )
         return text
@@ -157,30 +162,30 @@ def _rows_before(text: str, delimiter: str) -> int:
     return row
 
 
-def _tabulate(path: Path, records: Iterable[list[Any]], findings: Findings) -> Sheet | None:
+def _tabulate(source: str, records: Iterable[list[Any]], findings: Findings) -> Sheet | None:
     """The first filled record names the columns; a person counts it as row 1 if it stands on top."""
     numbered = ((number, cells) for number, cells in enumerate(records, start=1) if any(map(_filled, cells)))
     number, header = next(numbered, (0, []))
     if not header:
-        findings.add(str(path), "is empty", "Begin it with the names of the columns")
+        findings.add(source, "is empty", "Begin it with the names of the columns")
         return None
     columns = [str(cell).strip() if cell is not None else "" for cell in header]
     while not columns[-1]:
         columns.pop()
-    if not _sound_columns(f"{path}, row {number}", columns, findings):
+    if not _sound_columns(f"{source}, row {number}", columns, findings):
         return None
-    return Sheet(tuple(columns), list(_records(path, columns, numbered, findings)))
+    return Sheet(tuple(columns), list(_records(source, columns, numbered, findings)))
 
 
 def _records(
-    path: Path, columns: list[str], numbered: Iterator[tuple[int, list[Any]]], findings: Findings
+    source: str, columns: list[str], numbered: Iterator[tuple[int, list[Any]]], findings: Findings
 ) -> Iterator[tuple[int, Mapping[str, Cell]]]:
     width = len(columns)
     for number, cells in numbered:
-        where = f"{path}, row {number}"
+        where = f"{source}, row {number}"
         if len(cells) > width and any(map(_filled, cells[width:])):
             told = f"has {len(cells)} cells where the table has {width} columns"
-            findings.add(where, told, 'Put a cell that holds the separator into "quotes"', group=(path, "width"))
+            findings.add(where, told, 'Put a cell that holds the separator into "quotes"', group=(source, "width"))
             continue
         record = {column: plain(cell) for column, cell in zip(columns, cells, strict=False)}
         for column in columns[len(cells) :]:
@@ -214,53 +219,55 @@ def _check_text(where: str, cell: Cell, findings: Findings) -> None:
         findings.add(where, f"the character {odd} can't be kept", "Leave it out", group=("odd", odd))
 
 
-def _read_excel(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+def _read_excel(source: str, data: bytes, findings: Findings) -> Sheet | None:
     """The first visible sheet of a workbook, with the values that its formulas had when it was saved."""
     import openpyxl
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if (size := sum(part.file_size for part in parts.infolist())) > 5 * MAX_BYTES:
-                findings.add(str(path), f"has {size // 10**6} MB unpacked", "Split it")
+                findings.add(source, f"has {size // 10**6} MB unpacked", "Split it")
                 return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
             sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             if len(sheets) > 1:
-                findings.warn(f"{path}: has {len(sheets)} sheets; rows come from the first, {sheets[0].title!r}")
-            return _tabulate(path, _excel_rows(path, sheets[0], findings), findings)
+                findings.warn(f"{source}: has {len(sheets)} sheets; rows come from the first, {sheets[0].title!r}")
+            return _tabulate(source, _excel_rows(source, sheets[0], findings), findings)
     except Exception as error:
         told = f"is no Excel workbook that can be read ({type(error).__name__}: {shown(str(error))})"
-        findings.add(str(path), told, "Save it as .xlsx without a password, or as CSV")
+        findings.add(source, told, "Save it as .xlsx without a password, or as CSV")
         return None
 
 
-def _excel_rows(path: Path, sheet: Any, findings: Findings) -> Iterator[list[Any]]:
+def _excel_rows(source: str, sheet: Any, findings: Findings) -> Iterator[list[Any]]:
     for number, cells in enumerate(sheet.iter_rows(), start=1):
         for cell in cells:
             if cell.data_type == "e":
-                where = f"{path}, row {number}, column {cell.column_letter}"
-                findings.add(where, f"the formula gives {cell.value}", "Mend it in Excel", group=(path, "formula"))
+                where = f"{source}, row {number}, column {cell.column_letter}"
+                findings.add(
+                    where, f"the formula gives {cell.value}", "Mend it in Excel", group=(source, "formula")
+                )
         yield [cell.value for cell in cells]
 
 
-def _read_json(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+def _read_json(source: str, data: bytes, findings: Findings) -> Sheet | None:
     try:
         rows = json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
-        findings.add(f"{path}, line {error.lineno}", f"is not JSON ({error.msg})", "Mend it there")
+        findings.add(f"{source}, line {error.lineno}", f"is not JSON ({error.msg})", "Mend it there")
         return None
     except (ValueError, RecursionError) as error:
-        findings.add(str(path), f"is not JSON ({shown(str(error))})", "Save it as JSON, UTF-8")
+        findings.add(source, f"is not JSON ({shown(str(error))})", "Save it as JSON, UTF-8")
         return None
     if not isinstance(rows, list):
-        findings.add(str(path), f"holds {shown(rows)}, not a list", 'Give [{"sku": "a-1", …}, …]')
+        findings.add(source, f"holds {shown(rows)}, not a list", 'Give [{"sku": "a-1", …}, …]')
         return None
-    return from_mappings(str(path), enumerate(rows, start=1), findings)
+    return from_mappings(source, enumerate(rows, start=1), findings)
 
 
-def _read_json_lines(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+def _read_json_lines(source: str, data: bytes, findings: Findings) -> Sheet | None:
     rows = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if line.strip():
@@ -268,8 +275,8 @@ def _read_json_lines(path: Path, data: bytes, findings: Findings) -> Sheet | Non
                 rows.append((number, json.loads(line.decode("utf-8-sig"))))
             except (ValueError, RecursionError) as error:
                 told = f"is not JSON ({shown(str(error))})"
-                findings.add(f"{path}, row {number}", told, 'Give {"sku": "a-1", …}', group=(path, "json"))
-    return from_mappings(str(path), rows, findings)
+                findings.add(f"{source}, row {number}", told, 'Give {"sku": "a-1", …}', group=(source, "json"))
+    return from_mappings(source, rows, findings)
 
 
 def from_mappings(

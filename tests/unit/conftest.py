@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from core.settings import Settings
 from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
+from orchestrator.planning.fetching.fetcher import Fetcher
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.rows import Table, read_rows
 
@@ -19,7 +21,8 @@ class Read:
     def __call__(self, folder: Path, rows: Any, key: str | None = None) -> tuple[Table, Findings]:
         findings = Findings()
         document = Document(folder / "campaign.yaml", "", {}, {("rows",): 3, ("rows", "pictures"): 5})
-        return read_rows(rows, key, document, findings), findings
+        fetcher = Fetcher(Settings(home=folder / "home", private_hosts=("127.0.0.1",)))
+        return read_rows(rows, key, document, findings, fetcher), findings
 
     def of(self, source: str, path: str, **keys: Any) -> RowSource:
         """The mapping that names a source."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
@@ -29,6 +29,9 @@ from orchestrator.planning.fetching.addresses import is_own, is_public, look_up,
 from orchestrator.planning.fetching.fetcher import Fetched, Fetcher
 from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.pictures import check_pictures, place_of
+
+if TYPE_CHECKING:
+    from conftest import Read
 
 
 def png(colour: str = "red", side: int = 32) -> bytes:
@@ -543,3 +546,16 @@ def test_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 80)) for one in ("10.0.0.1", "8.8.8.8", "8.8.8.8")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: told)
     assert look_up(read_address("http://mixed.test/"), ()) == (ip_address("8.8.8.8"),)
+
+
+def test_a_table_may_lie_at_an_address_too(settings: Settings, site: Site, read: Read) -> None:
+    feed = b"<rss><item><id>A-1</id><title>Mug</title><image_link>https://x.test/a.jpg</image_link></item></rss>"
+    for path, data in (("/feed.xml", feed), ("/feed", feed), ("/products.csv", b"sku,noun\nA-1,mug\n")):
+        table, findings = read(settings.home, site.picture(path, data) + "?key=secret")
+        assert not findings, read.told(findings)
+        assert [row.key for row in table.rows] == ["A-1"]
+        assert "secret" not in "".join((*findings.warnings, table.source))
+    _, findings = read(settings.home, site.picture("/broken.xml", b"<rss>"))
+    assert f"{site.url}/broken.xml, line 1: is not XML" in read.told(findings)
+    _, findings = read(settings.home, site.url + "/none.csv")
+    assert f"line 3, key rows: {site.url}/none.csv answers 404" in read.told(findings)

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.settings import Settings
 from orchestrator.planning.document import Document
+from orchestrator.planning.fetching.fetcher import Fetcher
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.rows import Table, read_rows
 
@@ -26,7 +28,7 @@ def read(folder: Path, name: Any, data: bytes | str = b"", key: str | None = Non
         folder.joinpath(name).write_bytes(data.encode() if isinstance(data, str) else data)
     findings = Findings()
     document = Document(folder / "campaign.yaml", "", {}, {("key",): 3, ("rows", 0): 5, ("rows", 1): 6})
-    return read_rows(name, key, document, findings), findings
+    return read_rows(name, key, document, findings, Fetcher(Settings(home=folder))), findings
 
 
 def told(findings: Findings) -> str:

@@ -49,10 +49,17 @@ def without_query(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Fetches within the limits of the settings; `show` is called from the thread that asks."""
+    """Fetches within the limits of the settings.
+
+    Attributes:
+        settings: these.
+        show: called from the thread that asks.
+        strange: the brief comes from somebody who may use neither this machine's files nor its credentials.
+    """
 
     settings: Settings
     show: Show | None = None
+    strange: bool = False
 
     def fetch(self, addresses: Iterable[str]) -> Mapping[str, Fetched]:
         """Every address once; what is wrong is in the values."""

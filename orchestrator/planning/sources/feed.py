@@ -6,7 +6,6 @@ anything, nothing outside the file is ever read, and depth and lengths are bound
 
 from __future__ import annotations
 
-from pathlib import Path
 from xml.parsers import expat
 
 from orchestrator.planning.document import unwritable
@@ -22,23 +21,23 @@ MAX_DEPTH = 60
 MAX_LENGTH = 100_000
 
 
-def read_feed(path: Path, data: bytes, findings: Findings) -> Sheet | None:
+def read_feed(source: str, data: bytes, findings: Findings) -> Sheet | None:
     """The items of a feed with the attributes that they have; None, with the mistake noted, if it is none."""
-    reader = _Reader(path, findings)
+    reader = _Reader(source, findings)
     try:
         reader.parse(data)
     except _Refused as refused:
-        findings.add(f"{path}, line {reader.line}", refused.what, refused.mend)
+        findings.add(f"{source}, line {reader.line}", refused.what, refused.mend)
         return None
     except (expat.ExpatError, ValueError, LookupError) as error:
         told = expat.ErrorString(error.code) if isinstance(error, expat.ExpatError) else str(error)
         mend = "Export the feed again" + _NAMESPACE * ("prefix" in str(told))
-        findings.add(f"{path}, line {reader.line}", f"is not XML ({told})", mend)
+        findings.add(f"{source}, line {reader.line}", f"is not XML ({told})", mend)
         return None
     columns = dict.fromkeys(name for _, record in reader.records for name in record)
     if not columns:
         mend = "Give a Merchant feed: RSS with <item>s or Atom with <entry>s"
-        findings.add(str(path), "has no items with attributes", mend)
+        findings.add(source, "has no items with attributes", mend)
         return None
     whole = [(number, {name: record.get(name) for name in columns}) for number, record in reader.records]
     return Sheet(tuple(columns), whole, reader.lines)
@@ -60,10 +59,10 @@ class _Reader:
     prefix `g:` counts before one without.
     """
 
-    def __init__(self, path: Path, findings: Findings) -> None:
+    def __init__(self, source: str, findings: Findings) -> None:
         self.records: list[tuple[int, dict[str, Cell]]] = []
         self.lines: dict[int, int] = {}
-        self._path, self._findings = path, findings
+        self._source, self._findings = source, findings
         self._item: dict[str, str] | None = None
         self._googles: set[str] = set()
         self._stack: list[str] = []
@@ -121,7 +120,7 @@ class _Reader:
         if len(text) > MAX_LENGTH:
             raise _Refused(f"<{name}> has {len(text)} characters", f"{MAX_LENGTH} is the most: say it shorter")
         if odd := unwritable(text):
-            where = f"{self._path}, line {self.line}, {name}"
+            where = f"{self._source}, line {self.line}, {name}"
             self._findings.add(where, f"the character {odd} can't be kept", "Leave it out", group=("odd", odd))
         if name in LISTS and text:
             item[name] = ",".join(filter(None, (item.get(name), text.replace(",", "%2C"))))

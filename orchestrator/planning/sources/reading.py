@@ -11,8 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
-from orchestrator.planning.findings import Findings, suggest
-from orchestrator.planning.sheets import READERS, Cell, Sheet, read_sheet
+from orchestrator.planning.fetching.fetcher import Fetcher, without_query
+from orchestrator.planning.fetching.refused import Refused
+from orchestrator.planning.findings import Findings, shown, suggest
+from orchestrator.planning.pictures import place_of
+from orchestrator.planning.sheets import READERS, Cell, Sheet, read_data, read_sheet
 from orchestrator.planning.sources import merchant, shopify
 from orchestrator.planning.sources.columns import BETWEEN, holds_pictures
 from orchestrator.planning.sources.feed import read_feed
@@ -21,8 +24,9 @@ from orchestrator.planning.sources.pairs import read_dresscode, read_viton
 
 FEEDS = {".xml": read_feed, ".rss": read_feed, ".atom": read_feed}
 
-_EXPORTED = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", *FEEDS)
-"""Files that shops write, or people from what shops wrote: in these a path alone is known by its columns."""
+_READERS = {**READERS, **FEEDS}
+_MAPPINGS = (".json", ".jsonl", ".ndjson")
+"""Files that no shop writes: in all others a path alone is known by its columns."""
 
 TAKES: Mapping[str, frozenset[str]] = {
     "table": frozenset(),
@@ -62,21 +66,32 @@ class Source:
     folder: Path
 
 
-def read_source(rows: str | RowSource, document: Document, findings: Findings) -> Source:
-    """Reads the rows that a path or a mapping names; mistakes go to `findings`."""
+def read_source(rows: str | RowSource, document: Document, findings: Findings, fetcher: Fetcher) -> Source:
+    """Reads the rows that a path, an address or a mapping names; mistakes go to `findings`."""
     entry = rows if isinstance(rows, RowSource) else RowSource(path=rows)
-    path = document.path.parent / entry.path
     for key in sorted(entry.model_fields_set - {"source", "path"} - TAKES.get(entry.source or "", frozenset())):
         named = entry.source or "a path without source"
         where = document.where("rows", key)
         mend = ", ".join(name for name, keys in TAKES.items() if key in keys)
         findings.add(where, f"means nothing to {named}", f"Leave it out; it goes with source: {mend}")
+    try:
+        place = place_of(entry.path, document.path.parent, strange=fetcher.strange)
+    except Refused as refused:
+        findings.add(document.where("rows"), f"{shown(entry.path)} {refused.what}", refused.mend)
+        return Source(None, entry.path, document.path.parent)
     if entry.source in ("folder", *_FOLDERS):
+        path = place if isinstance(place, Path) else document.path.parent / place
         return Source(_read_folder(entry, path, findings), str(path), path)
-    sheet = _read_table(entry, path, findings)
+    if isinstance(place, Path):
+        sheet, name, folder = read_sheet(place, findings, _READERS), str(place), place.parent
+    else:
+        sheet, name = _read_fetched(place, document, findings, fetcher), without_query(place)
+        folder = document.path.parent
+    if sheet is not None:
+        sheet = _arrange(sheet, entry, name, findings)
     if sheet is not None and entry.pictures is not None:
-        sheet = _find_pictures(sheet, entry.pictures, path.parent, document, findings)
-    return Source(sheet, str(path), path.parent)
+        sheet = _find_pictures(sheet, entry.pictures, folder, document, findings)
+    return Source(sheet, name, folder)
 
 
 def _read_folder(entry: RowSource, path: Path, findings: Findings) -> Sheet | None:
@@ -101,23 +116,44 @@ def _folders(parent: Path) -> str:
         return "none"
 
 
-def _read_table(entry: RowSource, path: Path, findings: Findings) -> Sheet | None:
+def _read_fetched(address: str, document: Document, findings: Findings, fetcher: Fetcher) -> Sheet | None:
+    """The table at an address, read by the ending of its name or, without one, by how it begins."""
+    (found,) = fetcher.fetch([address]).values()
+    if found.path is None or found.refused is not None:
+        mistake = found.refused or Refused("is not there", "Plan again")
+        findings.add(document.where("rows"), f"{found.address} {mistake.what}", mistake.mend)
+        return None
+    if found.warning:
+        findings.warn(found.warning)
+    data = found.path.read_bytes()
+    by_start = {b"<": ".xml", b"PK": ".xlsx", b"[": ".json", b"{": ".jsonl"}
+    begins = data[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
+    usual = next((ending for start, ending in by_start.items() if begins.startswith(start)), ".csv")
+    reader = _READERS.get(_ending(address)) or _READERS[usual]
+    return read_data(found.address, data, reader, findings)
+
+
+def _ending(name: str) -> str:
+    return PurePosixPath(urlsplit(name).path).suffix.lower() if "://" in name else Path(name).suffix.lower()
+
+
+def _arrange(sheet: Sheet, entry: RowSource, source: str, findings: Findings) -> Sheet | None:
     """A table by itself, or, where it is one of a shop, under the names that every source shares."""
-    sheet = read_sheet(path, findings, {**READERS, **FEEDS})
-    if sheet is None or entry.source == "table":
+    if entry.source == "table":
         return sheet
     if entry.source is not None:
-        return _SHOPS[entry.source].arrange(sheet, str(path), entry.per, findings)
+        return _SHOPS[entry.source].arrange(sheet, source, entry.per, findings)
     for name, shop in _SHOPS.items():
-        if path.suffix.lower() in _EXPORTED and shop.recognises(sheet.columns):
-            arranged = shop.arrange(sheet, str(path), entry.per, findings)
+        if _ending(source) not in _MAPPINGS and shop.recognises(sheet.columns):
+            arranged = shop.arrange(sheet, source, entry.per, findings)
             findings.warn(
-                f"{path}: read as a {shop.title}, a row for each SKU; rows: {{source: {name}, path: {entry.path}, "
-                "per: product} has one for each product, source: table takes the columns as they are"
+                f"{source}: read as a {shop.title}, a row for each SKU; rows: {{source: {name}, path: "
+                f"{without_query(entry.path)}, per: product}} has one for each product, source: table takes the "
+                "columns as they are"
             )
             return arranged
-    if path.suffix.lower() in FEEDS:
-        return merchant.arrange(sheet, str(path), entry.per, findings)
+    if _ending(source) in FEEDS:
+        return merchant.arrange(sheet, source, entry.per, findings)
     return sheet
 
 

@@ -130,7 +130,8 @@ class _Product:
             handle, title = (_text(record, told.get(name)) for name in ("handle", "title"))
             name = handle.casefold() or column_name(title)
             if not name and last is None:
-                findings.add(f"{source}, row {number}", "names no product", "Fill Handle and Title")
+                where = f"{source}, row {number}"
+                findings.add(where, "names no product", "Fill Handle and Title", group=(source, "handle"))
                 continue
             if name:
                 last = by_handle.setdefault(name, cls(told, others, record))
