@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import traceback
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from core.errors import BadInput, Infrastructure, OutOfMemory, PluginError, WeightsMissing
 from orchestrator.records.causes import BAD_INPUT, CRASH, INFRASTRUCTURE, MEMORY, PLUGIN, TIME, UNKNOWN
+
+LAST_LINES = 20
+"""Lines of a traceback, or of what a process wrote before it ended, that are kept with an error."""
+
+LONGEST_LINE = 300
+"""Characters of each of them."""
 
 LONGEST_PAUSE = 600.0
 
@@ -40,7 +47,14 @@ def describe(error: BaseException) -> dict[str, Any]:
         told["plugin"] = error.plugin
     if told["class"] == UNKNOWN:
         told["message"] = f"{type(error).__name__}: {error}"
+    if told["class"] in (UNKNOWN, PLUGIN):
+        told["log"] = last_lines("".join(traceback.format_exception(error)).splitlines())
     return told
+
+
+def last_lines(lines: Iterable[str]) -> list[str]:
+    """What is kept of what a process said: enough to read a cause, and no more than a million errors can bear."""
+    return [line.rstrip()[:LONGEST_LINE] for line in lines][-LAST_LINES:]
 
 
 def halves(ids: Collection[int]) -> dict[int, int | None]:

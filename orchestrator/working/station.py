@@ -20,14 +20,9 @@ from typing import Any, Literal
 
 from orchestrator.working.limits import memory_of
 from orchestrator.working.messages import Doing, Ready
+from orchestrator.working.retries import LAST_LINES, last_lines
 
 RoleName = Literal["prepare", "make", "finish"]
-
-LAST_LINES = 20
-"""Lines of what a process wrote that are kept with the error when it ends."""
-
-LONGEST_LINE = 300
-"""Characters of each of them."""
 
 
 class Station:
@@ -142,6 +137,6 @@ class Station:
         assert self._process.stderr is not None
         with self._process.stderr as lines:
             for line in lines:
-                self._lines.append(line.decode(errors="replace").rstrip()[:LONGEST_LINE])
+                self._lines.extend(last_lines([line.decode(errors="replace")]))
                 with contextlib.suppress(OSError):
                     os.write(2, line)

@@ -209,3 +209,13 @@ def test_a_worker_that_is_set_up_wrongly_is_not_the_campaigns_fault() -> None:
     device = BadInput.at("environment variable DREAMLINE_DEVICE", "'cuda:9' is not here", "Here: cpu, cuda:0")
     assert retries.describe(device)["class"] == causes.INFRASTRUCTURE
     assert retries.describe(BadInput.at("row 3", "shows nothing", "Give another"))["class"] == causes.BAD_INPUT
+
+
+def test_an_error_that_nobody_expected_keeps_the_end_of_its_traceback() -> None:
+    try:
+        raise ValueError("\n".join(["x" * 1000] * 50))
+    except ValueError as error:
+        told = retries.describe(error)
+    assert len(told["log"]) == retries.LAST_LINES
+    assert max(map(len, told["log"])) == retries.LONGEST_LINE
+    assert "ValueError" in "".join(retries.describe(ValueError("x"))["log"])
