@@ -14,7 +14,7 @@ from faults.scenarios import Fault, Scenario
 from faults.scene import Scene
 from faults.stacks import Stack
 
-PATIENCE = 240.0
+PATIENCE = 400.0
 """Seconds after which faults that found no victim are given up, and that images have to end afterwards."""
 
 FEW = 8
@@ -27,9 +27,10 @@ def play(scenario: Scenario, stack: Stack, crew: Crew, seed: str, *, many: bool)
     orders = {order: count * (2 if many else 1) for order, count in scenario.orders.items()}
     try:
         crew.equip(_environments(scenario, stack))
-        scene.submit(scenario.jobs, orders)
+        jobs = scenario.jobs if many else scenario.jobs // 2
+        scene.submit(jobs, orders)
         with _marks(scene), _unharmed(scene, crew) if scenario.harmless else contextlib.nullcontext():
-            _inject(scene, scenario, scenario.many if many else scenario.few)
+            _inject(scene, scenario, jobs, scenario.many if many else scenario.few)
             scene.calm()
             scene.wait(PATIENCE)
         outcome = scene.outcome()
@@ -41,12 +42,12 @@ def play(scenario: Scenario, stack: Stack, crew: Crew, seed: str, *, many: bool)
     return outcome
 
 
-def _inject(scene: Scene, scenario: Scenario, number: int) -> None:
+def _inject(scene: Scene, scenario: Scenario, jobs: int, number: int) -> None:
     order = _turns(scene, scenario)
     deadline = time.monotonic() + PATIENCE
     while number > 0 and time.monotonic() < deadline:
         if scene.open_jobs() < FEW:
-            scene.submit(scenario.jobs)
+            scene.submit(jobs)
         if scenario.crew:
             scene.under_way()
         scene.pause()

@@ -22,7 +22,7 @@ class Scenario:
         faults: each is played in turn, in an order that the dice decide; none: the images themselves are at fault.
         few: how many faults CI injects.
         many: how many `make faults` injects.
-        jobs: images of a campaign.
+        jobs: images of a campaign; CI has half as many.
         wired: whether workers of the embedded stack reach the database over a line that can be disturbed.
         crew: workers; 0 where the scenario brings its own.
         skewed: whether the workers' clocks are wrong.
@@ -53,14 +53,14 @@ SCENARIOS = (
         "kills at random moments",
         (kills.kill_worker, kills.kill_child, databases.kill, kills.kill_child),
         few=4,
-        many=14,
+        many=10,
         telling=True,
     ),
     Scenario(
         "messages lost, doubled, late, out of order",
         (messages.drop, messages.double, messages.delay, messages.reorder, messages.herd),
         few=8,
-        many=40,
+        many=30,
         harmless=True,
         telling=True,
     ),
@@ -68,31 +68,31 @@ SCENARIOS = (
         "broker away, wiped, slow",
         (brokers.stop, brokers.kill, brokers.wipe, brokers.slow, brokers.cut, brokers.refuse),
         few=4,
-        many=12,
+        many=8,
         harmless=True,
         telling=True,
     ),
     Scenario(
-        "malformed messages", (messages.malform, messages.malform, messages.garble), few=6, many=14, harmless=True
+        "malformed messages", (messages.malform, messages.malform, messages.garble), few=6, many=10, harmless=True
     ),
-    Scenario("stopped past the lease", (kills.stop_past_lease,), few=2, many=8),
-    Scenario("renewals starved", (kills.starve, leases.block), few=2, many=8),
-    Scenario("signals in any order", (kills.signals,), few=5, many=20),
+    Scenario("stopped past the lease", (kills.stop_past_lease,), few=2, many=6),
+    Scenario("renewals starved", (kills.starve, leases.block), few=2, many=6),
+    Scenario("signals in any order", (kills.signals,), few=5, many=16),
     Scenario(
-        "leases out, rescuers racing, names reused", (leases.expire, leases.race, leases.reuse), few=5, many=20
+        "leases out, rescuers racing, names reused", (leases.expire, leases.race, leases.reuse), few=5, many=14
     ),
     Scenario(
         "Postgres away",
         (databases.restart, databases.terminate, databases.crowd, databases.forbid),
         few=4,
-        many=14,
+        many=10,
     ),
-    Scenario("store full or not writable", (disks.cut_short, disks.forbid), few=4, many=12),
-    Scenario("files damaged or lost", (disks.flip, disks.lose), few=2, many=8),
-    Scenario("the command line killed", (kills.kill_run,), few=2, many=8, crew=0),
-    Scenario("kills around a COMMIT", (kills.kill_at_commit,), few=3, many=14, wired=True),
-    Scenario("connections cut around a COMMIT", (kills.cut_at_commit,), few=4, many=16, wired=True),
-    Scenario("the line to Postgres", (databases.cut, databases.hold, databases.slow), few=4, many=14, wired=True),
+    Scenario("store full or not writable", (disks.cut_short, disks.forbid), few=4, many=8),
+    Scenario("files damaged or lost", (disks.flip, disks.lose), few=2, many=6),
+    Scenario("the command line killed", (kills.kill_run,), few=2, many=5, crew=0),
+    Scenario("kills around a COMMIT", (kills.kill_at_commit,), few=3, many=9, wired=True),
+    Scenario("connections cut around a COMMIT", (kills.cut_at_commit,), few=4, many=10, wired=True),
+    Scenario("the line to Postgres", (databases.cut, databases.hold, databases.slow), few=4, many=10, wired=True),
     Scenario(
         "people change their minds",
         (
@@ -104,8 +104,8 @@ SCENARIOS = (
             people.unusable,
         ),
         few=8,
-        many=24,
-        jobs=4,
+        many=18,
+        jobs=8,
         wired=True,
     ),
     Scenario(
@@ -130,10 +130,10 @@ SCENARIOS = (
             people.cancel_running,
         ),
         few=10,
-        many=40,
+        many=24,
         wired=True,
     ),
-    Scenario("clocks an hour apart", (jump, kills.kill_child), few=3, many=10, skewed=True),
+    Scenario("clocks an hour apart", (jump, kills.kill_child), few=3, many=8, skewed=True),
     Scenario(
         "images that break their maker",
         jobs=8,
