@@ -216,9 +216,13 @@ def finish(connection: Connection, table: Table, claim: Claim) -> Outcome:
     if changed.rowcount:
         _note(connection, table, "done", [claim], {})
         return "done"
-    query = f"select state = 'done' and fence = :fence from {table} where id = :id"  # noqa: S608
-    before = connection.execute(text(query), {"id": claim.id, "fence": claim.fence}).scalar_one_or_none()
-    return "already" if before else "lost"
+    return "already" if was_finished(connection, table, claim) else "lost"
+
+
+def was_finished(connection: Connection, table: Table, claim: Claim) -> bool:
+    """Whether this very claim has ended its work: asked after a COMMIT whose outcome is unknown."""
+    query = f"select state = 'done' and fence = :fence from {table} where id = :id"  # noqa: S608 - a table of ours
+    return bool(connection.execute(text(query), {"id": claim.id, "fence": claim.fence}).scalar_one_or_none())
 
 
 def give_back(connection: Connection, table: Table, claims: Sequence[Claim]) -> None:

@@ -23,7 +23,7 @@ from orchestrator.records.database import SWEEP_LOCK
 from orchestrator.records.models import hash_files, pin_files
 from orchestrator.records.plain_json import to_json
 from orchestrator.records.storage import Storage
-from orchestrator.working.claims import Claim, Table, finish
+from orchestrator.working.claims import Claim, Table, finish, was_finished
 from orchestrator.working.dependents import let_dependents_go
 from orchestrator.working.messages import Made
 
@@ -161,21 +161,9 @@ class Making:
 
     def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
         _no_sweep(connection, store, [made.result["sha256"]])
-        outcome = finish(connection, self.table, claim)
-        if outcome != "done":
-            return outcome == "already"
         result: Mapping[str, Any] = made.result
-        connection.execute(
-            text("""
-            insert into asset (job_id, sha256, size, width, height, media_type, facts, look, fence, worker,
-                seconds)
-            values (:job, :sha256, :size, :width, :height, :media_type, cast(:facts as jsonb), :look, :fence,
-                :worker, :seconds)
-            on conflict (job_id) do update set sha256 = excluded.sha256, size = excluded.size,
-                facts = excluded.facts, look = excluded.look, fence = excluded.fence, worker = excluded.worker,
-                seconds = excluded.seconds, made_at = now()
-            where asset.fence < excluded.fence
-            """),
+        kept = connection.execute(
+            text(_KEEP),
             {
                 **{key: value for key, value in result.items() if key not in ("facts", "scores")},
                 "facts": to_json(result["facts"]),
@@ -183,33 +171,28 @@ class Making:
                 "fence": claim.fence,
                 "worker": worker,
                 "seconds": made.seconds,
+                **_score_columns(result["scores"]),
             },
-        )
-        _keep_scores(connection, claim.id, result["scores"])
-        gating.mark_made(connection, claim.id)
-        return True
+        ).scalar_one()
+        if kept:
+            gating.mark_made(connection, claim.id)
+        return bool(kept) or was_finished(connection, self.table, claim)
 
 
 DESKS: Mapping[str, Desk] = {"cpu": Preparing(), "gpu": Making()}
 
 
-def _keep_scores(connection: Connection, job: int, scores: Sequence[Sequence[Any]]) -> None:
-    if scores:
-        columns = ("plugin", "name", "value", "compared", "higher", "crop")
-        connection.execute(
-            text("""
-            insert into score (job_id, plugin, name, value, compared, higher_is_better, crop)
-            values (:job, :plugin, :name, :value, :compared, :higher, cast(:crop as jsonb))
-            on conflict (job_id, plugin, name) do update set value = excluded.value, crop = excluded.crop
-            """),
-            [
-                {
-                    "job": job,
-                    **dict(zip(columns, (*score[:5], to_json(score[5]) if score[5] else None), strict=True)),
-                }
-                for score in scores
-            ],
-        )
+def _score_columns(scores: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+    columns: list[list[Any]] = [list(column) for column in zip(*scores, strict=True)] or [[] for _ in range(6)]
+    plugins, names, values, compared, higher, crops = columns
+    return {
+        "plugins": plugins,
+        "names": names,
+        "values": values,
+        "compared": compared,
+        "higher": higher,
+        "crops": [to_json(crop) if crop else None for crop in crops],
+    }
 
 
 def _no_sweep(connection: Connection, store: Storage, files: Sequence[str | None]) -> None:
@@ -222,3 +205,33 @@ def _no_sweep(connection: Connection, store: Storage, files: Sequence[str | None
     for sha256 in files:
         if sha256 is not None and not store.exists(sha256):
             raise Infrastructure(f"file {sha256} left the store before it was recorded")
+
+
+# The claim's end, its event, the image and its scores in one statement: one trip to the database and back.
+_KEEP = """
+with done as (
+    update job set state = 'done', lease_until = null, error = null, changed_at = now()
+    where id = :job and fence = :fence and state = 'leased' returning id
+), noted as (
+    insert into event (kind, work_id, facts)
+    select 'job.done', id, jsonb_build_object('fence', cast(:fence as bigint)) from done
+), kept as (
+    insert into asset (job_id, sha256, size, width, height, media_type, facts, look, fence, worker, seconds)
+    select id, :sha256, :size, :width, :height, :media_type, cast(:facts as jsonb), :look, :fence, :worker,
+        :seconds from done
+    on conflict (job_id) do update set sha256 = excluded.sha256, size = excluded.size, facts = excluded.facts,
+        look = excluded.look, fence = excluded.fence, worker = excluded.worker, seconds = excluded.seconds,
+        made_at = now()
+    where asset.fence < excluded.fence
+    returning job_id
+), scored as (
+    insert into score (job_id, plugin, name, value, compared, higher_is_better, crop)
+    select job_id, plugin, name, value, compared, higher, cast(crop as jsonb)
+    from kept cross join unnest(
+        cast(:plugins as text[]), cast(:names as text[]), cast(:values as double precision[]),
+        cast(:compared as text[]), cast(:higher as boolean[]), cast(:crops as text[])
+    ) as given (plugin, name, value, compared, higher, crop)
+    on conflict (job_id, plugin, name) do update set value = excluded.value, crop = excluded.crop
+)
+select count(*) from done
+"""
