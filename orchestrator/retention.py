@@ -148,7 +148,10 @@ def _uploads(database: Database, folder: Path, days: int, *, delete: bool) -> Wa
     old = [one for one in _entries(folder) if one.name not in used and _age(one) > days]
     size = sum(_size(one) for one in old)
     for one in old if delete else ():
-        shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)
+        if one.is_dir():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
     return Waste("uploads that became no campaign", len(old), size)
 
 

@@ -96,9 +96,7 @@ def _alone(connection: Connection, until: float) -> Iterator[None]:
     while not connection.execute(free, lock).scalar_one():
         connection.rollback()
         if time.monotonic() > until:
-            raise Infrastructure(
-                "another process is upgrading the tables: try again when it is done"
-            )
+            raise Infrastructure("another process is upgrading the tables: try again when it is done")
         time.sleep(0.1)
     connection.commit()
     try:
