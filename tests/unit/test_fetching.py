@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -559,3 +562,58 @@ def test_a_table_may_lie_at_an_address_too(settings: Settings, site: Site, read:
     assert f"{site.url}/broken.xml, line 1: is not XML" in read.told(findings)
     _, findings = read(settings.home, site.url + "/none.csv")
     assert f"line 3, key rows: {site.url}/none.csv answers 404" in read.told(findings)
+
+
+@pytest.fixture
+def secure(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The site over TLS as https://shop.test:PORT, with a certificate for that name that this machine trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    wanted = ("-nodes", "-days", "2", "-subj", "/CN=shop.test", "-addext", "subjectAltName=DNS:shop.test")
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", str(key), "-out", str(certificate))
+    subprocess.run(["openssl", "req", "-x509", *wanted, *made], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    real = socket.getaddrinfo
+
+    def known(host: str, port: int, *args: Any, **named: Any) -> Any:
+        return real("127.0.0.1" if host.endswith(".test") else host, port, *args, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", known)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.asked.append((self.path, dict(self.headers)))
+            site.pages[self.path](self)
+
+        def log_message(self, *_: object) -> None:
+            """Requests are in `asked`."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Clients that don't trust it hang up."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"https://shop.test:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_certificate_is_held_against_the_name_though_a_number_is_connected_to(
+    settings: Settings, site: Site, secure: str
+) -> None:
+    site.picture("/a.png", png())
+    found = fetch(settings, f"{secure}/a.png")
+    assert found.path is not None, found.refused
+    assert found.path.read_bytes() == png()
+    assert site.asked[0][1]["Host"] == secure.removeprefix("https://")
+    told = refused(settings, f"{secure.replace('shop.test', 'other.test')}/a.png")
+    assert "other.test has no valid certificate" in told.what
+    assert len(site.asked) == 1
