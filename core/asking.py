@@ -158,6 +158,11 @@ def combination_problems(
     elif len(used) > card.max_references:
         yield Problem(where, f"{len(used)} references are too many", f"{card.name} takes {card.max_references}")
     for kind, count in Counter(used).items():
+        roles = kinds[kind].role.files if kind in kinds else {}
+        if roles and card.generator == "dreamo" and card.base_name not in roles:
+            text = f"kind {kind} has no role for the base {card.base_name or card.name!r} of {card.name}"
+            mend = f"It has roles for {', '.join(roles)}: name such a model; `dreamline train kind` learns another"
+            yield Problem(where, text, mend)
         if kind in card.alone and len(used) > 1:
             text = f"{card.name} takes a {kind} reference only by itself"
             yield Problem(where, text, "Leave out the other references, or name another model")

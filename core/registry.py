@@ -21,6 +21,7 @@ from core.conditions import ConditionType
 from core.errors import BadInput, DreamlineError, PluginError, Problem
 from core.hookspecs import PROJECT, Event, Generator, Panel
 from core.requests import Image, Preparation, Request, Score
+from core.roles import with_roles_pinned
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Registry:
                     f"offers the kind {condition.name!r}, and so does plugin {other!r}: "
                     f"leave one out with DREAMLINE_BLOCK={name} or DREAMLINE_BLOCK={other}",
                 )
-            offers[condition.name] = Offer(condition, name, self._version(one.plugin))
+            offers[condition.name] = Offer(with_roles_pinned(condition), name, self._version(one.plugin))
         return offers
 
     def generator(self, card: ModelCard, settings: Settings, device: str) -> Generator:

@@ -18,7 +18,7 @@ from core.requests import Image, Preparation, Request
 
 def image(trial: Trial) -> Iterator[Problem]:
     """An image is made end to end on dreamo-mini and scored, twice alike."""
-    offers: Sequence[Offer | None] = trial.offers()
+    offers: Sequence[Offer | None] = [one for one in trial.offers() if trial.makes(one)]
     for offer in offers or [None]:
         where = f"kind {offer.condition.name}" if offer else "an image without references"
         request, prepared = _request(trial, offer)

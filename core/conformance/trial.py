@@ -48,6 +48,11 @@ class Trial:
         """Of the smallest model there is; where torch is not installed, of what draws requests without one."""
         return load_card(MODEL if find_spec("torch") else WITHOUT_TORCH, self.settings)
 
+    def makes(self, offer: Offer) -> bool:
+        """Whether the card's model can make images with a kind: one with roles has to have one for its base."""
+        roles = offer.condition.role.files
+        return not roles or self.card.generator != "dreamo" or self.card.base_name in roles
+
     def offers(self) -> list[Offer]:
         """Its kinds."""
         return [one for one in self.registry.kinds().values() if one.plugin == self.plugin]

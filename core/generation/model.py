@@ -267,12 +267,17 @@ def read_roles(path: Path, dreamo: RoleVectors, width: int) -> RoleVectors:
     A task embedding of one row stands for row 0, which references get.
 
     Raises:
-        BadInput: the file has no such tensor, or one of another width.
+        BadInput: the file can't be read, has no such tensor, or one of another width.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        mend = "Install the kind's plugin again"
+        raise BadInput.at(str(path), f"can't be read as a role ({error})", mend) from error
     task_KW, index_KW = tensors.get(TASK), tensors.get(INDEX, dreamo.index_KW)
     if task_KW is None or task_KW.shape[-1] != width or index_KW.shape != (len(dreamo.index_KW), width):
         raise BadInput.at(

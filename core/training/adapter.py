@@ -74,6 +74,10 @@ class Adapter(nn.Module):
     def vectors(self) -> RoleVectors:
         return RoleVectors(self.task, self.index)
 
+    def vectors_of(self, kind: str) -> RoleVectors:
+        """Those of a reference of that kind: DreamO's are the same for all."""
+        return self.vectors
+
 
 def add_lora(transformer: DreamOTransformer, rank: int) -> None:
     """Freezes the transformer, fuses its projections so that q, k and v share A, and adds LoRA (alpha = rank).

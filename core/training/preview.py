@@ -20,6 +20,7 @@ from core.generation.schedule import Schedule, euler_step
 from core.generation.sequence import PIXELS_PER_TOKEN, Grid, Layout, pack, position_ids, unpack
 from core.training.attention import RoutingTap
 from core.training.autoencoder import PatchEncoder
+from core.training.data.entries import kinds_of
 from core.training.drawing import Batch, Drawing
 from core.training.learnable import Learnable
 from core.training.recipes import Stage
@@ -85,7 +86,7 @@ class Preview:
             text_BTE,
             pooled_BP,
             position_ids(layout),
-            trainee.roles(layout, len(text_BTE)),
+            trainee.roles(layout, len(text_BTE), kinds_of(batch.task)),
         )
         noisy_BSD = Chances.of(0, 0).normal_like(pack(batch.target_BCHW))
         sigmas = Schedule(dynamic=False, shift=trainee.shift).sigmas(STEPS, batch.grid.tokens)

@@ -10,6 +10,7 @@ token, C channels of a latent, E T5's width, W model width, H heads, K channels 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,10 @@ from core.generation.text import PLACEHOLDERS
 from core.training.adapter import Adapter
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base
+from core.training.data.entries import kinds_of
+from core.training.distilling import Teacher, distil_losses
 from core.training.drawing import Batch, Texts
+from core.training.kind_adapter import KindAdapter
 from core.training.losses import diffusion_loss, flow_target, mix
 from core.training.recipes import Stage
 
@@ -67,7 +71,7 @@ class Trainee(nn.Module):
     def __init__(
         self,
         base: Base,
-        adapter: Adapter | None,
+        adapter: Adapter | KindAdapter | None,
         empty: Texts,
         guidance: float | None = None,
         shift: float = 1.0,
@@ -80,12 +84,17 @@ class Trainee(nn.Module):
         self.guidance = guidance
         self.shift = shift
         self.words = len(base.tokenizers.t5) - len(PLACEHOLDERS)
+        self.teacher: Teacher | None = None
 
     def forward(self, batch: Batch, stage: Stage, chances: Chances) -> dict[str, Tensor]:
         """Losses by name; `loss` is what is minimised."""
         batch = self.encoded(batch)
         if stage.trains == "base":
             return self.base_losses(batch, stage, chances)
+        if stage.distil is not None:
+            assert self.teacher is not None
+            weight_BS = object_weight(batch.mask_BNS, stage.object_weight)
+            return distil_losses(self, self.teacher, stage.distil, batch, weight_BS, chances)
         if stage.keep_tokens is not None:
             return self.quality_losses(batch, stage, chances)
         return self.adapter_losses(batch, stage, chances)
@@ -126,7 +135,7 @@ class Trainee(nn.Module):
         text_BTE, pooled_BP = self.read(batch.caption if batch.references else batch.spoken, dropped)
         layout = Layout(text_BTE.shape[1], batch.grid, grids)
         references_BRD = torch.cat([pack(latent) for latent in batch.references], dim=1) if grids else None
-        roles_BLW = self.roles(layout, len(text_BTE))
+        roles_BLW = self.roles(layout, len(text_BTE), kinds_of(batch.task))
         weight_BS = object_weight(batch.mask_BNS, stage.object_weight)
         tap = None
         if grids and (stage.routing is not None or stage.placeholder_weight > 0):
@@ -253,11 +262,13 @@ class Trainee(nn.Module):
         """A base knows no placeholders: they are unknown words to it."""
         return Texts(texts.t5_BT.masked_fill(texts.t5_BT >= self.words, UNKNOWN_ID), texts.clip_BT)
 
-    def roles(self, layout: Layout, count: int) -> Tensor | None:
+    def roles(self, layout: Layout, count: int, kinds: Sequence[str] = ()) -> Tensor | None:
+        """What is added to each image token, (B, L, W); references of no named kind get DreamO's vectors."""
         if self.adapter is None:
             return None
-        vectors = self.adapter.vectors
-        return role_bias(layout, vectors, [vectors] * len(layout.references)).expand(count, -1, -1)
+        own = [self.adapter.vectors_of(kind) for kind in kinds[: len(layout.references)]]
+        own += [self.adapter.vectors] * (len(layout.references) - len(own))
+        return role_bias(layout, self.adapter.vectors, own).expand(count, -1, -1)
 
 
 def object_weight(mask_BNS: Tensor, weight: float) -> Tensor:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.errors import BadInput, Problem
 from core.images import probe_file
-from core.training.data.entries import FILE, MOST_TOLD, Entry, require_entries
+from core.training.data.entries import MOST_TOLD, Entry, require_entries
 from core.training.data.fitting import nearest
 from core.training.data.pictures import Example, open_example
 from core.training.world.scenes import Canvas
@@ -44,24 +44,18 @@ class DataFolder:
     shelves: Mapping[str, Mapping[Shape, tuple[Entry, ...]]]
 
     @classmethod
-    def read(
-        cls, path: Path, canvases: Sequence[Canvas], references: Sequence[Canvas], leave_out: int = 0
-    ) -> DataFolder:
+    def read(cls, path: Path, canvases: Sequence[Canvas], references: Sequence[Canvas]) -> DataFolder:
         """Reads every line and the size of every picture.
 
         Args:
             path: of the folder.
             canvases: sizes that targets may get.
             references: sizes that references may get.
-            leave_out: so many lines at the end are left out, to measure on.
 
         Raises:
             BadInput: naming the first lines and files that can't be used.
         """
-        entries = require_entries(path)
-        if leave_out >= len(entries):
-            raise BadInput.at(str(path / FILE), f"has {len(entries)} samples", f"Give more than {leave_out}")
-        return cls.of(path, entries[: len(entries) - leave_out], canvases, references)
+        return cls.of(path, require_entries(path), canvases, references)
 
     @classmethod
     def of(
