@@ -58,13 +58,14 @@ def command(
     plugins = registry.load(settings)
     database = None if settings.embedded and not embedded.exists(settings.home) else Database(settings)
     brief = read_brief(file, settings, plugins, show=show_fetching())
+    if database is not None:
+        _ready(settings, database)
     plan = plan_brief(brief, settings, plugins, database)
     told = None
     asked = {"workers": workers or 0, "pilot": pilot or 0}
-    if database is not None:
+    if database is not None and database.patiently(version) is not None:
         with database.begin() as connection:
-            if version(connection) is not None:
-                told = look_ahead(connection, plan, settings, **asked)
+            told = look_ahead(connection, plan, settings, **asked)
     prospect = told or look_ahead(None, plan, settings, **asked)
     if as_json:
         print_json({**prospect.as_dict(), **({"rows": prospect.list_rows()} if with_rows else {})})
@@ -74,6 +75,16 @@ def command(
             click.secho(f"  refused: {problem}", fg="red")
     if prospect.refusals:
         raise click.exceptions.Exit(REFUSED)
+
+
+def _ready(settings: Settings, database: Database) -> None:
+    """Tables of an older dreamline are brought to this one's, or the command that does so is told."""
+    from orchestrator.records.database import version
+
+    if settings.embedded:
+        database.upgrade()
+    elif database.patiently(version) is not None:
+        database.require_newest()
 
 
 def plan_brief(brief: Brief, settings: Settings, plugins: Registry, database: Database | None) -> Plan:
