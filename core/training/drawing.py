@@ -173,7 +173,7 @@ class Drawing:
 
     def folder(self, chance: random.Random) -> DataFolder | None:
         """Where a batch comes from, by shares; None: it is drawn."""
-        if not getattr(self, "folders", ()):
+        if not self.folders:
             return None
         rest = 1 - sum(share for _, share in self.folders) if drawable(self.shares) else 0.0
         return pick([*self.folders, (None, max(0.0, rest))], chance)

@@ -53,8 +53,8 @@ def report_of(run: KindRun) -> KindReport:
     for stage in run.recipe.stages:
         lines = read_journal(run.work / stage.name / JOURNAL)
         end = lines[-1] if lines else {"step": 0, "samples": 0, "seconds": 0.0}
-        told = (stage.name, end["step"], end["samples"], round(float(end["seconds"]), 1))
-        stages.append(TaughtStage(*told, run.measured(stage)))
+        seconds = round(float(end["seconds"]), 1)
+        stages.append(TaughtStage(stage.name, end["step"], end["samples"], seconds, run.measured(stage)))
     return KindReport(run.plan.name, run.card.name, run.learnt, len(run.held_out), tuple(stages))
 
 

@@ -222,10 +222,10 @@ def mask_findings(
         what = f"is {seen.width} x {seen.height}, its picture {picture.width} x {picture.height}"
         yield Finding("error", "mask-shape", line, place, what, "Give a mask of the picture's own shape")
         return
-    values = seen.point(LIGHT).getextrema()
-    if values == (0, 0):
+    white = seen.point(LIGHT).histogram()[255]
+    if white == 0:
         what = "is empty: nothing in it is white"
         yield Finding("error", "mask-empty", line, place, what, "Paint white where the thing is")
-    elif values == (255, 255) and full == "useless":
+    elif white == seen.width * seen.height and full == "useless":
         what = "is white all over and says no more than none would"
         yield Finding("warning", "mask-full", line, place, what, "Paint black where the thing is not")
