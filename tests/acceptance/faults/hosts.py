@@ -67,7 +67,7 @@ def have_networks() -> bool:
     """Whether network namespaces can be made here."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
-    tag = f"dl{os.getpid() % 100000}x"
+    tag = f"dl{random.randrange(10**8)}"
     try:
         _ip("netns", "add", tag)
     except subprocess.CalledProcessError:
@@ -104,7 +104,7 @@ def two_hosts(stack: Stack, *, networks: bool, workers: int) -> Iterator[tuple[H
 @contextlib.contextmanager
 def _network(number: int) -> Iterator[tuple[str, str, list[str]]]:
     """A namespace joined to ours by a cable: our address on it, our end's name, what starts programs there."""
-    tag = f"dl{os.getpid() % 100000}{number}"
+    tag = f"dl{random.randrange(10**8)}"
     block = random.randrange(1, 255)
     ours, theirs = f"10.213.{block}.{4 * number + 1}", f"10.213.{block}.{4 * number + 2}"
     _ip("netns", "add", tag)
@@ -116,6 +116,7 @@ def _network(number: int) -> Iterator[tuple[str, str, list[str]]]:
             _ip("-n", tag, *words)
         yield ours, tag, ["ip", "netns", "exec", tag]
     finally:
+        _ip("link", "del", tag)
         _ip("netns", "del", tag)
 
 

@@ -12,8 +12,8 @@ from faults.scene import Scene
 
 from orchestrator.working.celery_app import LOOK, QUEUES, make_app, publish
 
-BURST = 5
-"""Looks that are sent to have some to meddle with: workers take them too, and quickly."""
+BURST, MEDDLED = 10, 3
+"""Looks that are sent to have some to meddle with, for workers take them too; and how many are, at most."""
 
 
 def drop(scene: Scene) -> int:
@@ -113,7 +113,7 @@ def _take(scene: Scene, app: Any, connection: Any) -> list[Any]:
         app.send_task(LOOK, args=(name.removeprefix("dreamline."),), queue=name, connection=connection)
     queue = app.amqp.queues[name](connection.default_channel)
     taken: list[Any] = []
-    while len(taken) < BURST and (message := queue.get(no_ack=True)) is not None:
+    while len(taken) < MEDDLED and (message := queue.get(no_ack=True)) is not None:
         taken.append((name, message))
     return taken
 
@@ -134,7 +134,14 @@ def _put(connection: Any, messages: Sequence[tuple[str, Any]]) -> None:
 
 @contextlib.contextmanager
 def _line(scene: Scene) -> Iterator[tuple[Any, Any]]:
-    """A connection to the broker of one's own, not over the wire."""
+    """A connection to the broker of one's own, while the workers hear nothing over theirs."""
+    wire = scene.stack.wires.get("broker")
     app = make_app(scene.settings)
-    with app.connection_for_write(connect_timeout=5) as connection:
-        yield app, connection
+    try:
+        if wire is not None:
+            wire.hold("down")
+        with app.connection_for_write(connect_timeout=5) as connection:
+            yield app, connection
+    finally:
+        if wire is not None:
+            wire.calm()
