@@ -121,8 +121,11 @@ def measure_cost(images: int) -> None:
 
 
 def _seconds_in(stats: pstats.Stats, file: str, function: str) -> float:
-    found = stats.stats  # type: ignore[attr-defined]
-    return sum(told[3] for (path, _, name), told in found.items() if path.endswith(file) and name == function)
+    seconds = 0.0
+    for (path, _, name), told in stats.stats.items():  # type: ignore[attr-defined]
+        if path.endswith(file) and name == function:
+            seconds += told[3]
+    return seconds
 
 
 def measure_idle(images: int, seconds: float) -> None:

@@ -87,7 +87,7 @@ def _images(database: Database, store: Storage, days: int, *, delete: bool) -> W
     if not delete:
         with database.begin() as connection:
             row = connection.execute(text(_COUNT_IMAGES), {"days": days}).one()
-            return Waste(what, row.count, int(row.size or 0))
+            return Waste(what, row.images, int(row.size or 0))
     count = size = 0
     while True:
         with database.begin() as connection:
@@ -214,7 +214,7 @@ and not exists (select 1 from attempt where attempt.job_id = job.id or attempt.p
 """
 
 _COUNT_IMAGES = f"""
-select count(*) as count, sum(asset.size) as size from job left join asset on asset.job_id = job.id where {_OLD}
+select count(*) as images, sum(asset.size) as size from job left join asset on asset.job_id = job.id where {_OLD}
 """  # noqa: S608 - constants of ours
 
 _OLD_JOBS = f"""

@@ -47,9 +47,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table, ready in READY.items():
-        order = [sa.literal_column("priority DESC"), "attempts", "id"]
         for name, first in (("ready", "pin"), ("ready_batch", "batch")):
-            op.create_index(f"ix_{table}_{name}", table, [first, *order], postgresql_where=sa.text(ready))
+            columns = [sa.text(part) for part in (first, "priority DESC", "attempts", "id")]
+            op.create_index(f"ix_{table}_{name}", table, columns, postgresql_where=sa.text(ready))
         for name in ("company", "claim_batch", "claim"):
             op.drop_index(f"ix_{table}_{name}", table_name=table)
         for column in ("company", "turn", "owner"):

@@ -67,12 +67,12 @@ def read_left(connection: Connection, tables: Sequence[Table]) -> Left:
         rows = connection.execute(
             text(f"""
             select case state when 'leased' then 'elsewhere' when 'failed' then 'again'
-                       else case when {waiting} then 'waiting' else 'ready' end end as what, count(*) as count
+                       else case when {waiting} then 'waiting' else 'ready' end end as what, count(*) as pieces
             from {table} where state in ('queued', 'leased', 'failed') and not held group by 1
             """)  # noqa: S608 - names of ours
         )
         for row in rows:
-            counts[row.what] += row.count
+            counts[row.what] += row.pieces
     return Left(**counts)
 
 

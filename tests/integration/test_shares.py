@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
 from core.registry import Registry
@@ -100,3 +105,60 @@ def test_priority_goes_before_every_share(database: Database, start: Start) -> N
     start("usual", 20, "ada")
     start("urgent", 12, "bob", priority=5)
     assert claim_often(database, 3) == {"urgent": 12}
+
+
+OWNERS, MOST = ("ada", "bob", "eve"), 4
+
+
+class Shares(RuleBasedStateMachine):
+    """Owners ask for work and a worker claims it; nobody who waits gets much less than another who waits."""
+
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: Counter[str] = Counter()
+        self.lead: Counter[tuple[str, str]] = Counter()
+        with self.database.begin() as connection:
+            connection.execute(text("truncate job, share, event restart identity cascade"))
+
+    @rule(owner=st.sampled_from(OWNERS), count=st.integers(1, 12))
+    def ask(self, owner: str, count: int) -> None:
+        with self.database.begin() as connection:
+            connection.execute(
+                text("""
+                insert into job (key, pin, batch, model, request, pinned, held, owner)
+                select gen_random_uuid()::text, 'pin', 'batch', 'model', '{}', '{}', false, :owner
+                from generate_series(1, :count)
+                """),
+                {"owner": owner, "count": count},
+            )
+        self.waiting[owner] += count
+
+    @rule(limit=st.integers(1, MOST))
+    def claim(self, limit: int) -> None:
+        with self.database.begin() as connection:
+            found = claims.claim(connection, "job", WORKER, ["pin"], limit, 60)
+            owners = connection.execute(
+                text("select owner from job where id = any(:ids)"), {"ids": [one.id for one in found]}
+            )
+            served = Counter(owners.scalars())
+        assert bool(served) == bool(+self.waiting), "there is work and nobody gets it"
+        for one, other in itertools.permutations(OWNERS, 2):
+            both = self.waiting[one] and self.waiting[other]
+            self.lead[one, other] = self.lead[one, other] + served[one] - served[other] if both else 0
+        self.waiting -= served
+
+    @invariant()
+    def nobody_who_waits_is_far_behind(self) -> None:
+        assert max(self.lead.values(), default=0) <= 2 * MOST
+
+
+def test_in_no_order_of_questions_and_claims_does_an_owner_fall_behind(database: Database) -> None:
+    machine = type("RealShares", (Shares,), {"database": database})
+    run_state_machine_as_test(
+        machine,
+        settings=examples(
+            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
