@@ -16,7 +16,12 @@ def command() -> None:
 @command.command()
 @click.pass_obj
 def upgrade(settings: Settings) -> None:
-    """Bring the tables to this version of dreamline; safe to call at any time."""
+    """Bring the tables to this version of dreamline; safe to call at any time, also by several at once.
+
+    Workers, dashboards and commands go on meanwhile: no write waits for a change for longer than a second. Tables
+    that a later dreamline has changed are refused. A table that others keep locked is asked for again for two
+    minutes; then the command says so, and what it has done by then stays done.
+    """
     from orchestrator.records.database import Database, newest
 
     Database(settings).upgrade()
@@ -50,6 +55,8 @@ def status(settings: Settings, as_json: bool) -> None:
         return
     where = f"embedded, below {settings.home}" if settings.embedded else "DREAMLINE_DATABASE_URL"
     click.echo(f"Postgres {server} ({where}), tables of version {found or 'none'} (newest {newest()})")
+    if found not in (None, newest()):
+        click.echo("Not this dreamline's tables: `dreamline db upgrade` upgrades them or says what to install.")
     for name, count_found in counts.items():
         click.echo(f"  {name}: {count_found:,}")
 
