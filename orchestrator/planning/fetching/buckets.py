@@ -19,7 +19,7 @@ DRIVERS = {
 }
 """Kinds of addresses that lead to buckets, with the package that opens them."""
 
-_MARKS = ("ETag", "etag", "md5Hash", "content_settings", "LastModified", "last_modified", "mtime", "updated")
+_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated")
 PIECE = 1 << 20
 
 
