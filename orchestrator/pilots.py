@@ -186,8 +186,9 @@ update campaign set state = 'paused', paused_by = 'pilot', changed_at = now(),
 where id = any(:running) and not {_OPEN.format(which="item.pilot")}
     and {_OPEN.format(which="not item.pilot")}
     and not exists (
-        select 1 from item where item.campaign_id = campaign.id and item.pilot and not item.obsolete
-            and item.gate = 'ready'
+        select 1 from item join job on job.id = item.job_id
+        where item.campaign_id = campaign.id and item.pilot and not item.obsolete
+            and (item.gate = 'ready' or (item.gate = 'due' and job.state = 'done'))
     )
 returning id, name, pilot
 """  # noqa: S608 - constants of ours

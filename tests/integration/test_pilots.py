@@ -15,7 +15,7 @@ from core.errors import BadInput
 from core.hookspecs import Event, hookimpl
 from core.registry import Registry
 from core.settings import Settings
-from orchestrator import campaigns, pilots, stopping
+from orchestrator import campaigns, gating, pilots, stopping
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.progress import read_progress
@@ -224,6 +224,18 @@ def test_a_rejection_in_a_pilot_that_is_made_brings_its_next_attempt_at_once(
     assert make(database) == 1
     stopping.look(database, registry)
     assert state_of(database)[:2] == ("paused", "pilot")
+
+
+def test_a_pilot_waits_for_its_gates(database: Database, registry: Registry, start: Start) -> None:
+    start(pilot=4, more='gates: {sharpness: ">0.5 else retry"}\n')
+    make(database)
+    assert not stopping.look(database, registry)  # nobody has held the images against the gates yet
+    assert gating.judge(database, registry, thorough=True).held == 4  # without a score nothing is let through
+    assert stopping.look(database, registry)
+    with database.begin() as connection:
+        pilot = pilots.read_pilot(connection, campaigns.find(connection, "drop").id)
+    assert pilot is not None
+    assert (pilot.held, pilot.open, pilot.rate) == (4, 0, None)
 
 
 def test_what_people_say_of_a_pilot_forecasts_the_rest(
