@@ -59,6 +59,12 @@ class Hands:
         self.batches.append(InHand(self._last, {one["id"]: one for one in payloads}, about))
         return Batch(self._last, tuple(payloads), about, follows)
 
+    def empty(self) -> None:
+        """Nothing is in hand any more. Numbers go on: a child that stays knows the old ones."""
+        self.open.clear()
+        self.batches.clear()
+        self.finishing.clear()
+
     def begun(self, number: int) -> None:
         """A child is at a batch."""
         for batch in self.batches:

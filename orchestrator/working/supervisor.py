@@ -108,7 +108,7 @@ class Supervisor:
             self.stop()
             raise
         finally:
-            self._hands = Hands()
+            self._hands.empty()
 
     def stop(self) -> None:
         """Ends the processes at once; their files can be half written, their rows can't."""

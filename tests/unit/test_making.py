@@ -196,6 +196,13 @@ def test_a_worker_stays_with_its_model_for_a_while_and_then_looks_at_everything(
     assert likes.now().pin == "flux", "what was taken without a liking begins another stay"
 
 
+def test_a_number_is_never_given_to_two_batches_of_one_child() -> None:
+    hands = Hands()
+    first = hands.take([], [payload(1)], {}, follows=False)
+    hands.empty()
+    assert hands.take([], [payload(1)], {}, follows=False).number > first.number
+
+
 def test_a_batch_that_is_unwanted_for_long_is_noticed() -> None:
     hands = Hands()
     hands.take([], [payload(1)], {}, follows=False)
