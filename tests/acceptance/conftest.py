@@ -15,23 +15,25 @@ from orchestrator.records import embedded
 
 
 class Command(Protocol):
-    """Runs `dreamline WORDS` in the test's folder; the exit code has to be `expect`."""
+    """Runs `dreamline WORDS` in the folder of the test, `patience` seconds at most; the exit code is `expect`."""
 
-    def __call__(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]: ...
+    def __call__(
+        self, *words: str, expect: int = 0, patience: float = 150
+    ) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
     home = tmp_path / "home"
 
-    def run(*words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, expect: int = 0, patience: float = 150) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator.cli", *words],
             cwd=tmp_path,
             env={**os.environ, "DREAMLINE_HOME": str(home), "DREAMLINE_POLL_SECONDS": "0.3"},
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=patience,
             check=False,
         )
         assert done.returncode == expect, done.stdout + done.stderr[-3000:]

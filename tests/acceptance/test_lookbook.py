@@ -58,8 +58,9 @@ def change(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def run(command: Command, folder: Path) -> Any:
-    return json.loads(command("run", str(folder / "campaign.yaml"), "-o", "out", "--json").stdout)
+def run(command: Command, folder: Path, patience: float = 150) -> Any:
+    words = ("run", str(folder / "campaign.yaml"), "-o", "out", "--json")
+    return json.loads(command(*words, patience=patience).stdout)
 
 
 def test_an_export_becomes_a_file_for_each_sku(
@@ -108,7 +109,7 @@ def test_dreamo_mini_dresses_people_in_what_each_sku_shows(command: Command, tmp
     shutil.copytree(EXAMPLE, tmp_path / "lookbook")
     export = tmp_path / "lookbook" / "products_export.csv"
     export.write_text("".join(export.read_text().splitlines(keepends=True)[:3]))
-    report = run(command, tmp_path / "lookbook")
+    report = run(command, tmp_path / "lookbook", patience=500)
     assert (report["state"], report["made"], report["failed"]) == ("finished", 2, 0)
     green, red = (worn_colours(tmp_path / "out" / f"{sku}.jpg") for sku in ("SKU-1001", "SKU-1002"))
     assert green["green"] > 2 * red["green"]
