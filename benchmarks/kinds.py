@@ -1,8 +1,8 @@
 """Does a palette decide colours? `python -m benchmarks.kinds kinds/palette/run/roles [--card CARD.toml]`.
 
 Unseen palette samples, made by the model without the reference, with the reference under DreamO's own role, and
-under the role that `dreamline train kind` learnt; with `--card` also by the model with the kind's adapter. Words and
-noise are the same each time. The small world's readers say what colours the product has: per cent, with 95 %
+under the role that `dreamline train kind` learnt; with `--card` also by the model with the kind's adapter. Words
+and noise are the same each time. The small world's readers say what colours the product has: per cent, with 95 %
 bootstrap intervals, beside what the drawings themselves read as.
 """
 

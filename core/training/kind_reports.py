@@ -52,7 +52,7 @@ def report_of(run: KindRun) -> KindReport:
     stages = []
     for stage in run.recipe.stages:
         lines = read_journal(run.work / stage.name / JOURNAL)
-        end = lines[-1] if lines else {"step": 0, "samples": 0, "seconds": 0.0}
+        end: Mapping[str, Any] = lines[-1] if lines else {"step": 0, "samples": 0, "seconds": 0.0}
         seconds = round(float(end["seconds"]), 1)
         stages.append(TaughtStage(stage.name, end["step"], end["samples"], seconds, run.measured(stage)))
     return KindReport(run.plan.name, run.card.name, run.learnt, len(run.held_out), tuple(stages))
