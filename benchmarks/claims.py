@@ -87,9 +87,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--done", type=int, nargs="+", default=[5, 0], help="of ten jobs, how many are done")
     chosen = parser.parse_args()
     timed: dict[str, Callable[[Database, int], list[float]]] = {"claim": time_claims, "progress": time_progress}
-    for done in (5, 0):
+    for done in chosen.done:
         print(f"{done * 10} % of the jobs done")
         medians: dict[str, list[float]] = {name: [] for name in timed}
         for rows in chosen.sizes:

@@ -106,7 +106,7 @@ def measure_cost(images: int) -> None:
         looker.stop()
         looker.leave()
         stats = pstats.Stats(profile)
-        waited = _seconds_in(stats, "connection.py", "wait")
+        waited = _seconds_in(stats, "multiprocessing/connection.py", "wait")
         made = here.number("select count(*) from asset")
     print(f"{made - 64:.0f} images in {took:.1f} s: {1000 * took / images:.1f} ms an image in all")
     print(

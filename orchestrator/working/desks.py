@@ -160,7 +160,6 @@ class Making:
         ]
 
     def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
-        _no_sweep(connection, store, [made.result["sha256"]])
         result: Mapping[str, Any] = made.result
         kept = connection.execute(
             text(_KEEP),
@@ -171,10 +170,12 @@ class Making:
                 "fence": claim.fence,
                 "worker": worker,
                 "seconds": made.seconds,
+                "lock": SWEEP_LOCK,
                 **_score_columns(result["scores"]),
             },
         ).scalar_one()
         if kept:
+            _refuse_missing(store, [result["sha256"]])
             gating.mark_made(connection, claim.id)
         return bool(kept) or was_finished(connection, self.table, claim)
 
@@ -202,16 +203,23 @@ def _no_sweep(connection: Connection, store: Storage, files: Sequence[str | None
         Infrastructure: a sweep was faster; the work has to be done again.
     """
     connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
+    _refuse_missing(store, files)
+
+
+def _refuse_missing(store: Storage, files: Sequence[str | None]) -> None:
     for sha256 in files:
         if sha256 is not None and not store.exists(sha256):
             raise Infrastructure(f"file {sha256} left the store before it was recorded")
 
 
-# The claim's end, its event, the image and its scores in one statement: one trip to the database and back.
+# The claim's end, its event, the image and its scores in one statement: one trip to the database. The lock keeps
+# sweeps away until the commit; whether one was faster is looked at after it is held.
 _KEEP = """
-with done as (
+with unswept as materialized (
+    select pg_advisory_xact_lock_shared(:lock)
+), done as (
     update job set state = 'done', lease_until = null, error = null, changed_at = now()
-    where id = :job and fence = :fence and state = 'leased' returning id
+    where id = :job and fence = :fence and state = 'leased' and exists (select 1 from unswept) returning id
 ), noted as (
     insert into event (kind, work_id, facts)
     select 'job.done', id, jsonb_build_object('fence', cast(:fence as bigint)) from done
