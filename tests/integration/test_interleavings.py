@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from core.registry import Registry
 from core.settings import Settings
-from orchestrator import campaigns, doctor
+from orchestrator import campaigns, doctor, entry
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.records.database import Database
@@ -257,14 +257,14 @@ def test_a_sweep_while_a_campaign_is_recorded_leaves_its_references(
     store.delete(sha256)
     planned = plan()
     planned = replace(planned, brief=replace(planned.brief, files={sha256: picture}))
-    put = campaigns._store_references
+    put = entry.store_references
 
     def put_then_sweep(*arguments: Any) -> Any:
         sizes = put(*arguments)
         list(doctor.examine(settings, fix=True))
         return sizes
 
-    monkeypatch.setattr(campaigns, "_store_references", put_then_sweep)
+    monkeypatch.setattr(entry, "store_references", put_then_sweep)
     campaigns.record(database, store, registry, planned)
     missing = [one for one in values(database, "select sha256 from reference") if not store.exists(one)]
     assert not missing
