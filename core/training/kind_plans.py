@@ -33,7 +33,7 @@ class KindPlan:
         adapter: whether a LoRA is trained after the role.
         minutes, steps: of training in all; one of them.
         rank: of the LoRA.
-        rate: of the LoRA; None: 1e-3 for a small base of one's own, 1e-4 for others.
+        rate: of the LoRA; None: 2e-3 for a small base of one's own, 1e-4 for others.
     """
 
     name: str
@@ -91,8 +91,8 @@ def recipe_of(plan: KindPlan, card: ModelCard, base: Path, entries: Sequence[Ent
         trains="adapter",
         share=0.4 if plan.adapter else 1.0,
         tasks=tasks,
-        rate=plan.rate or (1e-3 if card.world else 1e-4),
-        embedding_rate=5e-3,
+        rate=plan.rate or (2e-3 if card.world else 1e-4),
+        embedding_rate=1e-2,
         warm_up=10,
         # Without references nothing of a role is used, and nothing could be learnt.
         drop_references=0.0,
@@ -100,7 +100,7 @@ def recipe_of(plan: KindPlan, card: ModelCard, base: Path, entries: Sequence[Ent
         routing=Routing((("P", 0.3),)) if routed else None,
         placeholder_weight=1.0 if routed else 0.0,
     )
-    second = replace(told, name=ADAPTER, share=0.6, embedding_rate=1e-3, drop_references=0.05, drop_both=0.05)
+    second = replace(told, name=ADAPTER, share=0.6, embedding_rate=2e-3, drop_references=0.05, drop_both=0.05)
     stages = (told, second) if plan.adapter else (told,)
     return Recipe(
         name=f"kind-{plan.name}",

@@ -33,7 +33,7 @@ MINUTES = 5.0
 @click.option("--steps", type=click.IntRange(1), help="Instead of minutes.")
 @click.option("--adapter", is_flag=True, help="After the role, train a LoRA as well: a model card of its own.")
 @click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the LoRA.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Of the LoRA [1e-3; 1e-4 on large bases].")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Of the LoRA [2e-3; 1e-4 on large bases].")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Samples a step.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
