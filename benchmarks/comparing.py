@@ -26,14 +26,15 @@ from orchestrator.records.storage import open_storage
 
 
 def look(database: Database, plan: Plan, settings: Settings, what: str, pilot: int = 0) -> None:
-    """Prints the seconds of one look, which may write nothing."""
-    began = time.perf_counter()
+    """Prints the seconds of one look, which may write nothing, and those that this process worked of them."""
+    began, worked = time.perf_counter(), time.process_time()
     with database.begin() as connection:
         connection.execute(text("set transaction read only"))
         prospect = look_ahead(connection, plan, settings, pilot=pilot)
-    seconds = time.perf_counter() - began
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
     changed = prospect.comparison.count("changed")
-    print(f"{what}: {prospect.outlook.items:,} items, {changed:,} changed: {seconds:.1f} s")
+    told = f"{prospect.outlook.items:,} items, {changed:,} changed"
+    print(f"{what}: {told}: {seconds:.1f} s, of which {worked:.1f} s worked here")
 
 
 def main() -> None:
