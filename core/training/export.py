@@ -168,6 +168,14 @@ def write_base(base: Path, place: Path) -> None:
             ("vae", vae, smallest_precision(vae)),
         ):
             cast(module, precision).save_pretrained(place / part, max_shard_size=SHARD, safe_serialization=True)
+            forget_origin(place / part / "config.json")
+
+
+def forget_origin(config: Path) -> None:
+    """diffusers notes where weights were read from: the folder of a run, which means nothing elsewhere."""
+    told = json.loads(config.read_text(encoding="utf-8"))
+    told.pop("_name_or_path", None)
+    config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def smallest_precision(vae: Any) -> torch.dtype:
@@ -231,7 +239,7 @@ def training_of(run: Run) -> dict[str, Any]:
 
 def usual_sampling(recipe: Recipe) -> Sampling:
     """A small base of one's own has no guidance embedding: a second pass, without references, takes its place."""
-    usual = Sampling(guidance=0.0, true_cfg=3.0, negative_guidance=0.0)
+    usual = Sampling(guidance=0.0, true_cfg=4.0, negative_guidance=0.0)
     own = usual if isinstance(recipe.base, NewBase) else Sampling()
     distil = recipe.stages[-1].distil
     return own if distil is None else replace(own, steps=distil.steps, true_cfg=1.0)

@@ -67,6 +67,7 @@ def test_the_exported_card_makes_images_wherever_it_is_moved(run: Run, tmp_path:
     card = export_model(run, tmp_path / "model")
     assert card == tmp_path / "model" / "dreamo-mini.toml"
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "model").rglob("*"))
+    assert not [path for path in (tmp_path / "model").rglob("*.json") if str(run.folder) in path.read_text()]
     (tmp_path / "model").rename(tmp_path / "elsewhere")
     assert image_of(tmp_path / "elsewhere" / card.name, tmp_path / "home").size == (48, 32)
 
