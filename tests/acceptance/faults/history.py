@@ -130,10 +130,11 @@ def damaged(files: Iterable[str], read: Callable[[str], bytes]) -> Iterable[str]
 
 
 def overdue(connection: Connection, grace: float) -> list[Any]:
-    """Work whose lease ran out more than `grace` seconds ago and that nobody has freed."""
+    """Work whose lease had been out for more than `grace` seconds when a worker last looked, still not free."""
     query = " union all ".join(
-        f"select '{table}' as what, id, lease_until, clock_timestamp() as now from {table}"
-        " where state = 'leased' and lease_until < clock_timestamp() - make_interval(secs => :grace)"
+        f"select '{table}' as what, id, lease_until, (select max(seen_at) from worker) as looked from {table}"
+        " where state = 'leased'"
+        " and lease_until < (select max(seen_at) from worker) - make_interval(secs => :grace)"
         for table in ("job", "preparation")
     )
     return list(connection.execute(text(query), {"grace": grace}))
