@@ -94,7 +94,11 @@ class Progress:
 
 
 def read_progress(connection: Connection, name: str | None = None) -> list[Progress]:
-    """Progress of one campaign, or of all, newest first."""
+    """Progress of one campaign, or of all, newest first.
+
+    A campaign's jobs were written together: between the least and the largest of their ids lie few of others, and
+    the table need not be read for them, however large it is.
+    """
     rows = connection.execute(
         text("""
         select c.id, c.name, c.owner, c.state, c.reason, c.paused_by, c.priority, c.pilot, c.stop, c.model,
@@ -109,9 +113,12 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
             from (select obsolete, gate, count(*) as n from item where campaign_id = c.id group by 1, 2) counted
         ) i on true
         left join lateral (
+            select min(job_id) as low, max(job_id) as high from item where campaign_id = c.id and not obsolete
+        ) span on true
+        left join lateral (
             select jsonb_object_agg(state, n) as jobs from (
-                select state, count(*) as n from job
-                where id in (select job_id from item where campaign_id = c.id and not obsolete) group by state
+                select state, count(*) as n from job where id between span.low and span.high
+                    and id in (select job_id from item where campaign_id = c.id and not obsolete) group by state
             ) s
         ) j on true
         left join lateral (
@@ -124,8 +131,8 @@ def read_progress(connection: Connection, name: str | None = None) -> list[Progr
         left join lateral (
             select jsonb_object_agg(state, n) as preparations from (
                 select state, count(*) as n from preparation where id in (
-                    select preparation_id from job_reference where job_id in (
-                        select job_id from item where campaign_id = c.id and not obsolete)
+                    select preparation_id from job_reference where job_id between span.low and span.high
+                        and job_id in (select job_id from item where campaign_id = c.id and not obsolete)
                 ) group by state
             ) s
         ) p on true
