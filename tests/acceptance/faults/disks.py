@@ -31,7 +31,7 @@ def cut_short(scene: Scene) -> int:
 
 def _limit(processes: list[psutil.Process], size: int) -> None:
     for one in processes:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
             _, hard = resource.prlimit(one.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (size, hard))
 
