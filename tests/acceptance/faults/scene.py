@@ -34,7 +34,7 @@ from orchestrator.records.storage import Storage, open_storage
 
 DREAMLINE = (sys.executable, "-P", "-m", "orchestrator.cli")
 
-GRACE = 6.0
+GRACE = 20.0
 """Seconds that a worker on a busy machine may take from looking to freeing what was lost."""
 
 
