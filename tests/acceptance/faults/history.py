@@ -43,10 +43,10 @@ class History:
         open_ = sum(state not in ENDED for state, _ in self.jobs.values())
         return open_ + len(self.done - self.assets.keys())
 
-    @property
-    def doubled(self) -> int:
-        """Finishes beyond one for each job."""
-        return sum(len(fences) - 1 for fences in self._fences("job.done").values())
+    def doubled(self, again: Iterable[int] = ()) -> int:
+        """Finishes beyond one for each job; jobs made `again` on purpose are left out."""
+        again = set(again)
+        return sum(len(fences) - 1 for job, fences in self._fences("job.done").items() if job not in again)
 
     def _fences(self, kind: str) -> dict[int, list[int]]:
         found: dict[int, list[int]] = defaultdict(list)

@@ -263,7 +263,7 @@ class Scene:
             outcome.executions += history.executions
             outcome.results += len(history.assets)
             outcome.lost += history.lost
-            outcome.doubled += history.doubled
+            outcome.doubled += history.doubled(self.again)
         outcome.refused = self.crew.late(self._log_from)
         outcome.seconds = time.monotonic() - self._began
         assert not wrong, wrong[:10]

@@ -41,6 +41,15 @@ def scene(stack: Stack, crew: object, seed: str, request: pytest.FixtureRequest)
 
 
 def both_at_work(scene: Scene, hosts: tuple[Host, Host]) -> None:
+    """Submits the campaign when the workers of both are there, and waits until both have made some of it."""
+
+    def there() -> bool:
+        found = set(scene.patient("select process from worker"))
+        started = [one.pid for host in hosts for one in host.crew.workers()]
+        return len(started) == len(hosts) and found.issuperset(started)
+
+    assert until(120, there), "the workers of a host do not sign on"
+    scene.submit(JOBS)
     assert until(120, lambda: all(made_by(scene, one) > 0 for one in hosts)), "one of the hosts makes nothing"
 
 
@@ -52,7 +61,6 @@ def test_a_campaign_ends_though_one_of_two_hosts_is_killed_half_way(
 ) -> None:
     scene.name = "a host killed"
     with two_hosts(stack, networks=networks, workers=1) as (here, there):
-        scene.submit(JOBS)
         both_at_work(scene, (here, there))
         assert until(120, lambda: scene.open_jobs() <= JOBS // 2)
         assert scene.open_jobs() > 0, "the campaign was over before the host was killed"
@@ -74,7 +82,6 @@ def test_a_host_that_was_cut_off_past_its_leases_does_no_harm_when_it_is_back(
 ) -> None:
     scene.name = "a host cut off"
     with two_hosts(stack, networks=networks, workers=1) as (here, there):
-        scene.submit(JOBS)
         both_at_work(scene, (here, there))
         for _ in range(2):
             there.cut_off()
