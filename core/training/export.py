@@ -172,7 +172,7 @@ def write_base(base: Path, place: Path) -> None:
 
 
 def forget_origin(config: Path) -> None:
-    """diffusers notes where weights were read from: the folder of a run, which means nothing elsewhere."""
+    """Takes out where diffusers says that weights were read from: the folder of a run means nothing elsewhere."""
     told = json.loads(config.read_text(encoding="utf-8"))
     told.pop("_name_or_path", None)
     config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -213,7 +213,6 @@ def join(folder: Path, output: Path, number: int, seed: int) -> None:
     """
     require_torch()
     from core.training.data.joining import join_folder
-
     from core.training.data.writing import write_samples
 
     written = write_samples(join_folder(folder, number, seed), output)
