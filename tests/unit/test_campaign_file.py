@@ -149,6 +149,7 @@ BY_ITSELF: list[tuple[str, str, str, str, str]] = [
     ("model: dreamo-mini", "model: 3", "line 2, key model", "3 is not a text", "model card"),
     ("products.csv", "product.csv", "product.csv", "can't be read", "Did you mean 'products.csv'?"),
     ("rows: products.csv", "rows: 3", "line 3, key rows", "3 is not a text or keys with values", "A file of rows"),
+    ("rows: products.csv", 'rows: ""', "line 3, key rows", "is an empty text", "Name a file"),
     ("rows: products.csv", "rows: []", "line 3, key rows", "no rows with columns", "Add one"),
     ("image: ", "key: ", "line 5, key references.product.key", "there is no such key", ""),
     ("{{ row.noun }}", "{{ row.nuon }}", "line 6, key prompt", "the column 'nuon'", "Did you mean 'noun'?"),

@@ -68,6 +68,9 @@ class Source:
 
 def read_source(rows: str | RowSource, document: Document, findings: Findings, fetcher: Fetcher) -> Source:
     """Reads the rows that a path, an address or a mapping names; mistakes go to `findings`."""
+    if not rows:
+        findings.add(document.where("rows"), "is an empty text", "Name a file of rows, or leave the key out")
+        return Source(None, str(document.path), document.path.parent)
     entry = rows if isinstance(rows, RowSource) else RowSource(path=rows)
     for key in sorted(entry.model_fields_set - {"source", "path"} - TAKES.get(entry.source or "", frozenset())):
         named = entry.source or "a path without source"
