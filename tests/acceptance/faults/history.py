@@ -130,11 +130,15 @@ def damaged(files: Iterable[str], read: Callable[[str], bytes]) -> Iterable[str]
 
 
 def overdue(connection: Connection, grace: float) -> list[Any]:
-    """Work whose lease had been out for more than `grace` seconds when a worker last looked, still not free."""
+    """Work whose lease has been out for `grace` seconds under the eyes of a worker who has been there as long."""
     query = " union all ".join(
-        f"select '{table}' as what, id, lease_until, (select max(seen_at) from worker) as looked from {table}"
-        " where state = 'leased'"
-        " and lease_until < (select max(seen_at) from worker) - make_interval(secs => :grace)"
+        f"""
+        select '{table}' as what, id, lease_until from {table}
+        where state = 'leased' and lease_until < clock_timestamp() - make_interval(secs => :grace) and exists (
+            select 1 from worker where started_at < seen_at - make_interval(secs => :grace)
+                and seen_at > {table}.lease_until + make_interval(secs => :grace)
+        )
+        """
         for table in ("job", "preparation")
     )
     return list(connection.execute(text(query), {"grace": grace}))

@@ -35,7 +35,7 @@ from orchestrator.records.storage import Storage, open_storage
 DREAMLINE = (sys.executable, "-P", "-m", "orchestrator.cli")
 
 GRACE = 20.0
-"""Seconds that a worker on a busy machine may take from looking to freeing what was lost."""
+"""Seconds that workers on a busy machine may take to free what was lost, once they are there."""
 
 
 @dataclass
