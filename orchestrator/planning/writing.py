@@ -157,7 +157,9 @@ select count(*) from (
 ) steady
 """
 
-# New work takes its turns from where its owner stands: campaigns of one owner are served side by side.
+# New work takes its turns from where its owner stands: campaigns of one owner are served side by side. `offset 0`
+# keeps the planner from an anti join, which it takes for empty once the table is larger than the plan: it would
+# then read all references anew for each job.
 _JOBS = """
 insert into job (key, pin, batch, model, request, pinned, priority, held, waiting, state, error, owner, turn)
 select j.key, j.pin, j.batch, :model, j.request, j.pinned, :priority, :held,
@@ -169,7 +171,7 @@ left join share on share.pin = j.pin and share.owner = campaign.owner left join 
            (array_agg(p.error) filter (where p.state = 'dead'))[1] as dead
     from planned_job_reference r join preparation p on p.key = r.preparation group by r.job
 ) r on r.job = j.key
-where not exists (select 1 from job where job.key = j.key)
+where not exists (select 1 from job where job.key = j.key offset 0)
 on conflict (key) do nothing
 """
 
