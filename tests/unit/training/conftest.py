@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from core.training.autoencoder import PatchEncoder
 from core.training.base_model import Base, build_base, read_base, save_base
@@ -20,6 +21,13 @@ from core.training.world.truth import SMALL
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_precision() -> Iterator[None]:
+    """accelerate keeps the precision of a process's first run: the next one may have another."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, recipe: Recipe) -> None:
         "import core.training.loop as loop\n"
         "loop.SAID_EVERY = 1\n"
         "one = nano()\n"
-        "one = replace(one, drawers=0, steps=60, checkpoint_minutes=0.0,"
+        "one = replace(one, drawers=0, steps=60, checkpoint_minutes=1e-6,"
         " stages=(replace(one.stages[0], share=1.0),))\n"
         "Run(one, Path(sys.argv[1])).train()\n"
     )
@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_number_goes_back_with_half_the_rate(
         return figures
 
     monkeypatch.setattr(Loop, "step", breaking)
-    Run(replace(short(recipe, 6), checkpoint_minutes=0.0), tmp_path / "run").train()
+    Run(replace(short(recipe, 6), checkpoint_minutes=1e-6), tmp_path / "run").train()
     lines = journal(tmp_path / "run", "base")
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     before, after = lines[2], lines[3]
