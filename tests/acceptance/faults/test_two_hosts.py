@@ -35,7 +35,7 @@ def made_by(scene: Scene, host: Host) -> int:
 
 @pytest.fixture
 def scene(stack: Stack, crew: object, seed: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    scene = Scene.open(stack, crew, request.node.name.partition("[")[0], seed)  # type: ignore[arg-type]
+    scene = Scene.open(stack, crew, request.node.name, seed)  # type: ignore[arg-type]
     yield scene
     scene.close()
 
