@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
 from faults.history import History, Outcome, damaged
-from faults.table import as_markdown
+from faults.scenarios import SCENARIOS
+from faults.table import COLUMNS, as_markdown
 from faults.wire import Statements
 from hypothesis import given
 
@@ -90,6 +92,23 @@ def test_the_table_sums_up_what_was_tried() -> None:
         "| **embedded** | 5 | 6 | 6 | 6 | 0 | 0 | 0 |",
         "| **all** | 8 | 16 | 18 | 16 | 0 | 0 | 1 |",
     ]
+
+
+def test_the_documented_table_tells_of_many_faults_with_nothing_lost_and_nothing_doubled() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    header = f"| scenario | {' | '.join(COLUMNS)} |"
+    lines = page[page.index(header) :].split("\n\n")[0].splitlines()[2:]
+    rows = {}
+    for line in lines:
+        name, *figures = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name] = [int(figure.replace(",", "")) for figure in figures]
+    total = rows.pop("**all**")
+    stacks = [rows.pop(f"**{name}**") for name in ("embedded", "redis", "rabbitmq")]
+    assert [sum(column) for column in zip(*stacks, strict=True)] == total
+    assert [sum(column) for column in zip(*rows.values(), strict=True)] == total
+    assert total[0] >= 500
+    assert total[4:6] == [0, 0]
+    assert {scenario.name for scenario in SCENARIOS} <= rows.keys()
 
 
 def _frame(kind: bytes, body: bytes) -> bytes:
