@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,10 @@ def test_a_campaign_whose_plugin_is_gone_says_so_and_is_finished_when_it_is_back
     for line in planning.stdout:
         if "references to prepare" in line:
             break
+    deadline = time.monotonic() + 60
+    while not place.ask("select 1 from campaign where name = 'gone'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     planning.send_signal(signal.SIGINT)
     planning.communicate(timeout=60)
 

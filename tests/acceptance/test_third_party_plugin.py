@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,13 +94,21 @@ def scores(place: Place) -> list[tuple[str, str, float]]:
         return connection.execute("select plugin, name, value from score where plugin = 'logo'").fetchall()
 
 
+def plans(place: Place) -> int:
+    """How often `caps` was planned."""
+    with psycopg.connect(embedded.ensure_running(place.home)) as connection:
+        (found,) = connection.execute("select plan from campaign where name = 'caps'").fetchone() or (0,)
+    return int(found)
+
+
 def plan_without_workers(place: Place) -> None:
-    """Writes the plan of `caps.yaml` and is interrupted before anything of it is made."""
+    """Records the plan of `caps.yaml` and is interrupted before anything of it is made."""
+    before = plans(place)
     planning = place.start("-P", "-m", "orchestrator.cli", "run", "caps.yaml", "--workers", "0")
-    assert planning.stdout is not None
-    for line in planning.stdout:
-        if "references to prepare" in line:
-            break
+    deadline = time.monotonic() + 60
+    while plans(place) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     planning.send_signal(signal.SIGINT)
     planning.communicate(timeout=60)
 
