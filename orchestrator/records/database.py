@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 import migrations
@@ -36,10 +36,15 @@ and its row."""
 
 
 class Database:
-    """The way to Postgres: `with database.begin() as connection`, one transaction each."""
+    """The way to Postgres: `with database.begin() as connection`, one transaction each.
 
-    def __init__(self, settings: Settings) -> None:
+    `silence` is how many seconds a transaction may wait for its next statement before Postgres ends it, None for
+    ever. Workers say one: what they have locked must not stay locked for others when their network is gone.
+    """
+
+    def __init__(self, settings: Settings, silence: float | None = None) -> None:
         self._settings = settings
+        self._silence = silence
         self._engine: Engine | None = None
         self._url = ""
         self._reached = False
@@ -55,7 +60,7 @@ class Database:
         if self._engine is None or url != self._url:
             self.close()
             self._url = url
-            self._engine = _make_engine(url)
+            self._engine = _make_engine(url, self._silence)
         self._reached = True
         return self._engine
 
@@ -162,9 +167,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _make_engine(url: str) -> Engine:
+def _make_engine(url: str, silence: float | None) -> Engine:
     try:
-        return create_engine(
+        engine = create_engine(
             _with_driver(url),
             pool_pre_ping=True,
             pool_size=4,
@@ -185,6 +190,16 @@ def _make_engine(url: str) -> Engine:
             f"can't be read ({_first_line(error)})",
             "Say postgresql://user:password@host:5432/name",
         ) from error
+    if silence is not None:
+        event.listen(engine, "connect", lambda line, _: _bound_silence(line, silence))
+    return engine
+
+
+def _bound_silence(line: Any, seconds: float) -> None:
+    """A statement rather than an option of the connection: poolers of connections take no options."""
+    with line.cursor() as cursor:
+        cursor.execute(f"set idle_in_transaction_session_timeout = {round(seconds * 1000)}")
+    line.commit()
 
 
 def _with_driver(url: str) -> str:

@@ -85,7 +85,8 @@ def drain_worker(settings: Settings, queues: Sequence[str]) -> Left:
 
 
 def _open(settings: Settings, queues: Sequence[str]) -> tuple[Database, dict[str, Looker]]:
-    database = Database(settings)
+    # What a worker has locked when its network goes is free again when its leases are.
+    database = Database(settings, silence=settings.lease_seconds)
     database.require_newest()
     plugins = registry.load(settings)
     return database, {
