@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -118,11 +118,11 @@ def end(process: int) -> None:
             os.kill(one, signal.SIGKILL)
 
 
-def until(seconds: float, holds: object) -> bool:
+def until(seconds: float, holds: Callable[[], object]) -> bool:
     """Whether `holds()` becomes true in that time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if holds():  # type: ignore[operator]
+        if holds():
             return True
         time.sleep(0.05)
     return False

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 import psutil
 from faults.crew import until
@@ -74,9 +75,9 @@ def cut_at_commit(scene: Scene) -> int:
     return _at_commit(scene, "connection cut", lambda port: None)
 
 
-def _at_commit(scene: Scene, what: str, act: object) -> int:
+def _at_commit(scene: Scene, what: str, act: Callable[[int], object]) -> int:
     name, when = scene.dice.choice(sorted(TRANSACTIONS)), scene.dice.choice(MOMENTS)
-    trap = Trap(TRANSACTIONS[name], when, act)  # type: ignore[arg-type]
+    trap = Trap(TRANSACTIONS[name], when, act)
     scene.stack.wires["database"].await_commit(trap)
     if not trap.sprung.wait(8):
         scene.stack.wires["database"].calm()

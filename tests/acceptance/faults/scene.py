@@ -179,20 +179,6 @@ class Scene:
             with contextlib.suppress(psutil.Error):
                 worker.send_signal(signal.SIGCONT)
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Another dreamline command on the same database."""
-        environment = self.stack.environment(wired=False)
-        return subprocess.run(
-            [*DREAMLINE, *words],
-            env={**os.environ, **environment},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
     @contextlib.contextmanager
     def beside(self, *works: Callable[[], object]) -> Iterator[None]:
         """Runs works in threads for the length of a block; what they raise is raised at its end."""
