@@ -66,7 +66,7 @@ def command(
     from core.training.recipe_files import changed, named_recipe
     from core.training.world.readers import SHIPPED, load_readers
     from orchestrator.cli.measuring import listed
-    from orchestrator.cli.train import kept_weights, resolve, telling_how_to_resume
+    from orchestrator.cli.training import kept_weights, resolve, telling_how_to_resume
     from orchestrator.cli.watch import watching
 
     whole = changed(named_recipe(recipe), (f"seed={seed}", *changes))

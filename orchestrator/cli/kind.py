@@ -85,7 +85,7 @@ def command(
     from core.errors import BadInput
     from core.training.kind_plans import KindPlan
     from core.training.kinds import KindRun
-    from orchestrator.cli.train import resolve
+    from orchestrator.cli.training import resolve
     from orchestrator.plugin_package import package_problems
 
     if minutes is not None and steps is not None:

@@ -73,7 +73,7 @@ def command(
     dreamline train eval models/dreamo-mini.toml --splits new,held-out -o measured
     """  # noqa: D301 - click reads the \b
     from orchestrator.cli.needing import require_torch
-    from orchestrator.cli.train import resolve
+    from orchestrator.cli.training import resolve
 
     require_torch()
     from core.training.contact_sheet import save_sheet
