@@ -135,7 +135,11 @@ class Maker:
     def _images(
         self, batch: Batch, opened: Sequence[tuple[Payload, list[Preparation]]]
     ) -> Iterator[tuple[Image, float]]:
-        """Each image with the seconds since the one before."""
+        """Each image with the seconds since the one before.
+
+        Raises:
+            PluginError: the generator gave an image of another request than was due.
+        """
         requests = [Request.from_dict(payload["request"]) for payload, _ in opened]
         generator = self._generator(opened[0][0]["pin"], requests[0].model)
         self._inbox.send(self._making([payload for payload, _ in opened], requests[0].model))
@@ -152,7 +156,7 @@ class Maker:
                 raise Stopped("nothing of this batch is wanted any more")
 
         images = iter(generator.generate(requests, [prepared for _, prepared in opened], on_step))
-        for _ in requests:
+        for request in requests:
             since = time.monotonic()
             try:
                 image = next(images, None)
@@ -160,6 +164,8 @@ class Maker:
                 self._watch.busy += time.monotonic() - since
             if image is None:
                 return
+            if image.request != request:
+                raise PluginError("generation", f"{generator.id} gave an image of another request than was due")
             yield image, time.monotonic() - since
 
     def _tell_soon(self, batch: Batch) -> None:

@@ -180,6 +180,23 @@ def test_all_that_were_made_together_are_named_when_their_generator_raises(
     assert said[0].error["message"] == "ValueError: nobody expected this"
 
 
+def test_images_that_come_in_another_order_are_kept_for_nobody(
+    wire: Connection, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_order = Gate.generate
+
+    def generate(requests: Any, references: Any, on_step: Any = None) -> Iterator[Image]:
+        yield from reversed(list(in_order(gate, requests, references, on_step)))
+
+    monkeypatch.setattr(gate, "generate", generate)
+    gate.open.set()
+    wire.send(Batch(1, (payload(1), payload(2))))
+    said = hear(wire, finished(1))
+    assert not of(Stored, said)
+    assert [one.id for one in of(Failed, said)] == [1, 2]
+    assert "another request than was due" in of(Failed, said)[0].error["message"]
+
+
 def test_a_worker_stays_with_its_model_for_a_while_and_then_looks_at_everything() -> None:
     now = [100.0]
     likes = Likes(60, clock=lambda: now[0])
