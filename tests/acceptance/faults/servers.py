@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,7 @@ def require(program: str | None, name: str) -> str:
     pytest.skip(f"{name} is not installed")
 
 
-class Server:
+class Server(ABC):
     """A broker as a process that can be ended in any way and comes back with what it kept."""
 
     scheme = ""
@@ -78,14 +79,16 @@ class Server:
         """For good."""
         self.kill()
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     def environment(self) -> dict[str, str]:
         return {}
 
+    @abstractmethod
     def answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it can be talked to."""
 
 
 class Redis(Server):
