@@ -22,7 +22,8 @@ from core.training.attention import RoutingTap, tapped
 from core.training.base_model import build_transformer
 from core.training.computing import quicken
 from core.training.losses import diffusion_loss
-from core.training.recipes import RECIPES, NewBase
+from core.training.recipes import NewBase
+from core.training.shipped_recipes import RECIPES
 from core.training.texts import build_t5
 
 KINDS: dict[str, tuple[tuple[str, float], ...] | None] = {

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput, Problem
-from core.training.recipes import RECIPES, Recipe
+from core.training.recipes import Recipe
+from core.training.shipped_recipes import RECIPES
 from core.training.world.truth import WORLDS
 
 FILE = "recipe.json"

@@ -14,7 +14,8 @@ from core.generation.names import INDEX, TASK
 from core.settings import Settings
 from core.training.ablation import NAMES, VARIANTS, Ablation, Audience, ablate, adapter_alone
 from core.training.journal import read_stages
-from core.training.recipes import Recipe, mini
+from core.training.recipes import Recipe
+from core.training.shipped_recipes import mini
 from core.training.world.readers import new_readers
 from core.training.world.truth import SMALL
 

@@ -17,8 +17,9 @@ from core.training.distilling import Teacher, distil_losses, walked
 from core.training.drawing import Batch
 from core.training.loop import empty_texts
 from core.training.optimising import trainable
-from core.training.recipes import Distil, NewBase, Recipe, mini_turbo
+from core.training.recipes import Distil, NewBase, Recipe
 from core.training.runs import Run
+from core.training.shipped_recipes import mini_turbo
 from core.training.trainee import Chances, Trainee
 
 BatchOf = Callable[[str], Batch]

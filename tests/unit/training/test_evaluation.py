@@ -21,7 +21,8 @@ from core.training.contact_sheet import save_sheet, wrapped
 from core.training.evaluation import Plan, Report, Row, cell, evaluate, tables
 from core.training.measures import Interval, Seen, gathered, interval, measure
 from core.training.pasting import cut_out, paste, pasted
-from core.training.recipes import NewBase, nano
+from core.training.recipes import NewBase
+from core.training.shipped_recipes import nano
 from core.training.world.captions import caption_words
 from core.training.world.readers import new_readers
 from core.training.world.reading import truth_of, truth_of_scene

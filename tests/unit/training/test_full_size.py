@@ -12,8 +12,9 @@ import pytest
 
 from core.errors import BadInput
 from core.training.recipe_files import plain_recipe
-from core.training.recipes import GivenBase, Recipe, flux_dev
+from core.training.recipes import GivenBase, Recipe
 from core.training.runs import Run
+from core.training.shipped_recipes import flux_dev
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "base"
 
@@ -95,6 +96,6 @@ def test_its_stages_run_in_two_processes_that_agree(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nano", "mini", "mini-gpu"])
 def test_shares_of_a_recipe_make_a_whole(name: str) -> None:
-    from core.training.recipes import RECIPES
+    from core.training.shipped_recipes import RECIPES
 
     assert sum(stage.share for stage in RECIPES[name]().stages) == pytest.approx(1)

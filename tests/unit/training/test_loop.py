@@ -27,8 +27,9 @@ from core.training.export import export_model
 from core.training.loop import Length, Loop, Progress
 from core.training.muon import orthogonal
 from core.training.optimising import Average, rate_factor
-from core.training.recipes import RECIPES, Recipe, Stage, mini
+from core.training.recipes import Recipe, Stage
 from core.training.runs import KEPT_WEIGHTS, Run
+from core.training.shipped_recipes import RECIPES, mini
 from core.training.trainee import UNKNOWN_ID, Chances
 
 
@@ -82,7 +83,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, recipe: Recipe) -> None:
         "import sys, torch\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from core.training.recipes import nano\n"
+        "from core.training.shipped_recipes import nano\n"
         "from core.training.runs import Run\n"
         "torch.set_num_threads(1)\n"
         "import core.training.loop as loop\n"

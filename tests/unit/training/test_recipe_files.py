@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from core.errors import BadInput
 from core.training.recipe_files import changed, named_recipe, plain_recipe, read_recipe, recipe_from
-from core.training.recipes import RECIPES, Recipe
+from core.training.recipes import Recipe
+from core.training.shipped_recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", RECIPES)

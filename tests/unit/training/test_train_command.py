@@ -17,8 +17,9 @@ from torch import Tensor
 
 from core.cards import read_card
 from core.training.loop import Loop
-from core.training.recipes import RECIPES, NewBase, Recipe
+from core.training.recipes import NewBase, Recipe
 from core.training.runs import Run
+from core.training.shipped_recipes import RECIPES
 from orchestrator import cli
 
 Dreamline = Callable[..., tuple[int, str, str]]
