@@ -15,7 +15,8 @@ from orchestrator.planning.fetching.fetcher import Fetcher, without_query
 from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.pictures import place_of
-from orchestrator.planning.sheets import READERS, Cell, Sheet, read_data, read_sheet
+from orchestrator.planning.sheet_files import READERS, read_data, read_sheet
+from orchestrator.planning.sheets import Cell, Sheet
 from orchestrator.planning.sources import merchant, shopify
 from orchestrator.planning.sources.columns import BETWEEN, holds_pictures
 from orchestrator.planning.sources.feed import read_feed
