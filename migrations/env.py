@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from orchestrator.records import review_tables
+from orchestrator.records import review_tables, work_tables
 from orchestrator.records.tables import Table
 
 connection = context.config.attributes["connection"]
-# Tables of both modules: importing the second adds its own to the metadata that they share.
-assert review_tables.Member.metadata is Table.metadata
+# Importing a module of tables adds them to the metadata that all share.
+assert review_tables.Member.metadata is work_tables.Job.metadata is Table.metadata
 context.configure(connection=connection, target_metadata=Table.metadata, transaction_per_migration=True)
 with context.begin_transaction():
     context.run_migrations()
