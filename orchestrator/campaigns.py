@@ -102,7 +102,7 @@ def start(database: Database, registry: Registry, name: str) -> None:
 
 
 def pause(database: Database, registry: Registry, name: str) -> None:
-    """Holds what has not begun and no other running campaign wants; what has begun ends."""
+    """Holds what no other running campaign wants; workers give back what is under way, within one step of it."""
     _verb(database, registry, name, "paused", Campaign.PAUSED, wanted.hold)
 
 

@@ -26,7 +26,7 @@ def end_if_hopeless(connection: Connection, job: int) -> None:
 
 
 def hold(connection: Connection, campaign: int) -> None:
-    """Keeps from workers what only this campaign wants; what they have begun ends."""
+    """Keeps from workers what only this campaign wants; what they have begun they give back."""
     lock_work(connection, campaign)
     for statement in (_HOLD_JOBS, _HOLD_PREPARATIONS):
         connection.execute(text(statement), {"campaign": campaign})

@@ -7,6 +7,7 @@ the next. Of batches the first child has one under way and, shortly before that 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import uuid
@@ -141,7 +142,13 @@ class Supervisor:
         """Hands new claims to the child."""
         if not taken.claims:
             return
-        payloads = self._ledger.load(taken.claims)
+        try:
+            payloads = self._ledger.load(taken.claims)
+        except Infrastructure:
+            # In nobody's hands yet: where it can't be given back either, its lease runs out.
+            with contextlib.suppress(Infrastructure):
+                self._ledger.give_back(taken.claims)
+            raise
         batch = self._hands.take(taken.claims, payloads, {**logs.known(), **taken.about}, follows=follows)
         for station in self._stations:
             station.start()
@@ -201,9 +208,13 @@ class Supervisor:
 
     def _look_at(self, message: Stored) -> None:
         """Hands an image that is in the store to the process that looks at images."""
+        rested = not self._hands.finishing
         finish = self._hands.stored(message)
         if finish is not None and self._finisher is not None:
             self._finisher.start()
+            if rested:
+                # Its time counts from now, not from the image before.
+                self._finisher.begin(Doing("the image was handed to it"))
             self._finisher.send(replace(finish, unasked=self._unasked()))
 
     def _record(self, message: Made) -> None:
@@ -212,10 +223,11 @@ class Supervisor:
             self._ledger.keep(claim, message)
 
     def _review(self) -> None:
-        """Lets go of what was cancelled, and gives back what was paused."""
+        """Lets go of what was cancelled, and gives back what was paused; an image that is stored is ended."""
         found = self._ledger.review(self._hands.claims)
         self._drop(found.lost)
-        self._give_back([one for one in self._hands.claims if one.id in found.unwanted])
+        unwanted = found.unwanted - self._hands.finishing.keys()
+        self._give_back([one for one in self._hands.claims if one.id in unwanted])
 
     def _drop(self, ids: frozenset[int]) -> None:
         """Work that is no longer ours: the children go on without it."""

@@ -19,7 +19,7 @@ from orchestrator.working import claims, retries
 from orchestrator.working.desks import Desk, Making, Preparing
 from orchestrator.working.hands import Hands
 from orchestrator.working.limits import machine_memory, memory_limit
-from orchestrator.working.messages import Doing, Made
+from orchestrator.working.messages import Doing, Made, Stored
 from orchestrator.working.supervisor import CHANCES, Supervisor
 
 ME = uuid.uuid4()
@@ -164,6 +164,43 @@ def test_what_is_paused_or_cancelled_is_out_of_hand_at_the_next_look(
     supervisor._review()
     assert list(supervisor._hands.open) == [second]
     assert rows(database, f"select state, attempts from job where id = {first}") == [(state, attempts)]
+
+
+def test_an_image_that_is_stored_is_ended_though_its_campaign_was_paused(
+    supervise: Any, database: Database, seed_jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, other = seed_jobs(2)
+    supervisor = supervise(Making())
+    monkeypatch.setattr(supervisor._finisher, "start", lambda: None)
+    hand_over(database, supervisor, "model")
+    supervisor._look_at(Stored(stored, {}, 1.0))
+    rows(database, "update job set held = true returning id")
+    supervisor._review()
+    assert list(supervisor._hands.open) == [stored]
+    assert rows(database, "select id, state from job order by id") == [(stored, "leased"), (other, "queued")]
+
+
+def test_who_looks_at_images_has_its_time_from_the_image_on_and_not_from_the_one_before(
+    supervise: Any, settings: Settings, database: Database, seed_jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = seed_jobs(2)
+    supervisor = supervise(Making())
+    finisher = supervisor._finisher
+    monkeypatch.setattr(finisher, "start", lambda: None)
+    monkeypatch.setattr(finisher, "_wire", object())
+    monkeypatch.setattr(finisher, "ready", True)
+    monkeypatch.setattr(finisher, "memory", lambda: 0)
+    hand_over(database, supervisor, "model")
+    finisher.begin(Doing("plugin 'taste' scored the image", "taste", first))
+    finisher.since = 1000.0
+    later = 1000.0 + settings.plugin_seconds + 1
+    assert supervisor._past_limits(finisher, later) is None
+    monkeypatch.setattr("orchestrator.working.station.time.monotonic", lambda: later)
+    supervisor._look_at(Stored(second, {}, 1.0))
+    assert supervisor._past_limits(finisher, later + 1) is None
+    finisher.begin(Doing("plugin 'taste' scored the image", "taste", second))
+    supervisor._look_at(Stored(first, {}, 1.0))
+    assert supervisor._past_limits(finisher, later + settings.plugin_seconds + 1) is not None
 
 
 @pytest.mark.parametrize(("named", "attempt", "dies"), [(True, 2, False), (True, 3, True), (False, 3, False)])
