@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from core.settings import Settings
+from orchestrator import interrupts
 from orchestrator.progress import Progress, read_progress
 from orchestrator.records.database import Database
 from orchestrator.unserved import Lacking, in_short
@@ -141,6 +142,7 @@ def wait_for(
         return progress
 
     while True:
+        interrupts.obey()
         began = time.monotonic()
         if watch is not None:
             watch()

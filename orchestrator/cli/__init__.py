@@ -15,6 +15,7 @@ import click
 
 from core.errors import BadInput, DreamlineError
 from core.settings import Settings
+from orchestrator import interrupts
 
 COMMANDS = {
     "audit": "The record of who decided what: verify, export.",
@@ -83,6 +84,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """The program: errors become messages on standard error and an exit code."""
+    interrupts.listen()
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as left:

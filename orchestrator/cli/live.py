@@ -12,6 +12,8 @@ import click
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from orchestrator import interrupts
+
 EVERY = 1.0
 """Seconds between two looks; longer where a look itself takes long."""
 
@@ -43,6 +45,7 @@ def follow(
     try:
         with live if live is not None else contextlib.nullcontext():
             while True:
+                interrupts.obey()
                 began = time.monotonic()
                 seen = read()
                 if live is not None:
