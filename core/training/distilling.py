@@ -53,6 +53,8 @@ class Teacher:
             self._exchange()
 
     def _exchange(self) -> None:
+        # Autocast keeps its half-precision copies by parameter, whatever numbers that has by now.
+        torch.clear_autocast_cache()
         for number, parameter in enumerate(self.parameters):
             self.values[number], parameter.data = parameter.data, self.values[number]
 

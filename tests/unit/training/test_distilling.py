@@ -79,6 +79,30 @@ def test_the_teacher_stays_as_it_was_while_the_learner_moves(trainee: Trainee, b
     assert all(torch.equal(parameter, moved[name]) for name, parameter in parameters.items())
 
 
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_in_half_precision_neither_of_them_answers_with_the_numbers_of_the_other(
+    trainee: Trainee, batch_of: BatchOf
+) -> None:
+    batch, told = trainee.encoded(batch_of("subject")), Distil(2, 2, 2.0)
+    parameters = trainable(trainee, mini_turbo().stages[0])
+    teacher = Teacher(trainee)
+    with torch.no_grad():
+        for parameter in parameters.values():
+            parameter.add_(0.1 * torch.ones_like(parameter))
+
+    def learnt(*, cached: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        trainee.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=cached):
+            loss = losses(trainee, teacher, told, batch)["loss"]
+        loss.backward()
+        return loss, {name: one.grad.clone() for name, one in parameters.items() if one.grad is not None}
+
+    (expected, right), (loss, found) = learnt(cached=False), learnt(cached=True)
+    assert torch.equal(loss, expected)
+    assert found.keys() == right.keys()
+    assert any("lora_A" in name for name in found)
+
+
 def test_steps_of_the_teacher_are_euler_steps_with_true_cfg(trainee: Trainee, batch_of: BatchOf) -> None:
     """One guided step against the formula, from velocities taken by hand."""
     from core.training.distilling import negative, positive
