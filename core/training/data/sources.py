@@ -18,7 +18,10 @@ def drawable(shares: Shares) -> Shares:
 
 
 def folders_of(recipe: Recipe, shares: Shares) -> tuple[tuple[DataFolder, float], ...]:
-    """The recipe's folders that have samples of these tasks.
+    """The recipe's folders that have samples of these tasks, and the shares of batches that come out of each.
+
+    What the recipe leaves to drawings is theirs in every stage: folders without these tasks leave their shares to
+    the other folders, in proportion.
 
     Raises:
         BadInput: one can't be read, or nobody has samples of these tasks.
@@ -27,9 +30,11 @@ def folders_of(recipe: Recipe, shares: Shares) -> tuple[tuple[DataFolder, float]
     read = [(DataFolder.read(Path(path), canvases, references), share) for path, share in recipe.data]
     tasks = {task for task, _ in shares}
     found = tuple((folder, share) for folder, share in read if tasks & folder.shelves.keys())
-    drawn = drawable(shares) and sum(share for _, share in recipe.data) < 1
+    whole = sum(share for _, share in recipe.data)
+    drawn = drawable(shares) and whole < 1
     if not found and not drawn:
         known = sorted({task for folder, _ in read for task in folder.shelves})
         mend = f"Here are {', '.join(known) or 'none'}: change the stages' tasks, or let a share be drawn"
         raise BadInput.at("data", f"has no samples of the tasks {', '.join(sorted(tasks))}", mend)
-    return found
+    there = sum(share for _, share in found)
+    return tuple((folder, share * whole / there) for folder, share in found)

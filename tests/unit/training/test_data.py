@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ from core.training.data.writing import write_samples
 from core.training.drawing import Batch, Drawing
 from core.training.loop import empty_texts
 from core.training.recipe_files import changed, plain_recipe, recipe_from
-from core.training.recipes import NewBase, Recipe
+from core.training.recipes import NewBase, Recipe, Shares
 from core.training.runs import Run
 from core.training.trainee import Chances, Trainee
 from core.training.world.samples import REFERENCES, TASKS, Canvas, Sample, draw_sample
@@ -153,6 +155,26 @@ def test_a_batch_is_a_function_of_its_turn(mixed: Path, nano_base: Path, recipe:
     for turn in (3, 11):
         assert torch.equal(one[turn].target_BCHW, again[turn].target_BCHW)
     assert {one[turn].task for turn in range(12)} <= {"subject", "two-subjects", "style", "text"}
+
+
+def test_folders_without_a_stages_tasks_leave_their_shares_to_the_other_folders(
+    subjects: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    for task in ("tryon", "style"):
+        write_samples(drawn(task, range(2)), tmp_path / task)
+    data = ((str(subjects), 0.15), (str(tmp_path / "style"), 0.45), (str(tmp_path / "tryon"), 0.2))
+
+    def shares(given: Shares, *tasks: str) -> dict[str, float]:
+        even = tuple((task, 1 / len(tasks)) for task in tasks)
+        drawing = Drawing.of(replace(recipe, data=given), even, Path(), 40, None, Path())
+        chosen = (drawing.folder(random.Random(turn)) for turn in range(4000))
+        found = Counter(folder.path.name if folder else "drawn" for folder in chosen)
+        return {name: count / 4000 for name, count in found.items()}
+
+    near = partial(pytest.approx, abs=0.03)
+    assert shares(data, "subject") == near({"subjects": 0.8, "drawn": 0.2})
+    assert shares(data, "subject", "style") == near({"subjects": 0.2, "style": 0.6, "drawn": 0.2})
+    assert shares(((str(subjects), 0.4), (str(tmp_path / "style"), 0.6)), "subject") == {"subjects": 1}
 
 
 def test_tasks_that_nobody_has_are_refused_before_anything_is_trained(subjects: Path, recipe: Recipe) -> None:
