@@ -8,22 +8,25 @@ Shape suffixes: B batch, S noisy tokens, D channels of a token.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import torch
 from torch import Tensor
 
+from core.errors import BadInput
 from core.generation.sequence import Layout, pack, position_ids
 from core.training.data.entries import Entry, kinds_of
-from core.training.data.folder import DataFolder
-from core.training.data.pictures import open_example
+from core.training.data.folder import readable, sorted_by_shape
 from core.training.drawing import Batch, Drawing
 from core.training.kind_adapter import KindAdapter
 from core.training.losses import flow_target, mix
 from core.training.measures import Interval, gathered
 from core.training.trainee import Chances, Trainee
 from core.training.world.scenes import Canvas
+
+log = logging.getLogger("dreamline")
 
 ALONE, AS_DREAMO, OWN = "without the reference", "with DreamO's role", "with its own role"
 LEVELS = (0.95, 0.85, 0.7, 0.5)
@@ -32,7 +35,11 @@ TOGETHER = 16
 
 
 def measure_held_out(trainee: Trainee, drawing: Drawing, entries: Sequence[Entry]) -> dict[str, Interval]:
-    """The mean error of each way, and how much less it is than without the reference (`saved …`, as shares)."""
+    """The mean error of each way, and how much less it is than without the reference (`saved …`, as shares).
+
+    Raises:
+        BadInput: none of the samples can be read.
+    """
     measured: list[Mapping[str, float]] = []
     for batch in batches(drawing, entries):
         errors = {way: errors_of(trainee, batch, way) for way in (ALONE, AS_DREAMO, OWN)}
@@ -41,20 +48,25 @@ def measure_held_out(trainee: Trainee, drawing: Drawing, entries: Sequence[Entry
             for way in (AS_DREAMO, OWN):
                 told[f"saved {way}"] = 1 - told[way] / told[ALONE]
             measured.append(told)
+    if not measured:
+        mend = "Bring their pictures back, and call the same command again: what was learnt is kept"
+        raise BadInput.at("the samples that are held out", "can't be read, none of them", mend)
     return gathered(measured)
 
 
 def batches(drawing: Drawing, entries: Sequence[Entry]) -> Iterator[Batch]:
-    """All samples, those of one task and shape together."""
+    """All samples that can be read, those of one task and shape together; the log names the others."""
     canvases, references = (
         [Canvas(*size) for size, _ in sizes] for sizes in (drawing.canvases, drawing.references)
     )
-    shelves = DataFolder.of(drawing.folders[0][0].path, entries, canvases, references).shelves
+    shelves, problems = sorted_by_shape(entries, canvases, references)
+    for problem in problems:
+        log.warning("left out: %s", problem)
     for by_shape in shelves.values():
         for shape, own in by_shape.items():
-            waiting = iter(own)
+            waiting = readable(own, shape)
             while part := [*islice(waiting, TOGETHER)]:
-                yield drawing.tensors([open_example(one, shape.canvas, shape.references) for one in part])
+                yield drawing.tensors(part)
 
 
 @torch.no_grad()

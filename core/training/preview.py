@@ -53,8 +53,8 @@ class Preview:
         return [found for task, _ in frequent if (found := self.drawing.examples(task, EACH))]
 
     @torch.no_grad()
-    def draw(self, step: int) -> Path:
-        """Makes them with the weights as they are; a row of columns, one for each sample."""
+    def draw(self, step: int) -> Path | None:
+        """Makes them with the weights as they are; a row of columns, one for each sample. None: there are none."""
         columns: list[Image.Image] = []
         device = next(self.trainee.transformer.parameters()).device
         for samples in self.samples:
@@ -64,6 +64,8 @@ class Preview:
             for row, (sample, picture) in enumerate(zip(samples, pictures, strict=True)):
                 maps = [] if response_BNS is None else maps_of(batch.mask_BNS[row], response_BNS[row], batch.grid)
                 columns.append(column(sample, picture, maps))
+        if not columns:
+            return None
         path = self.folder / f"step-{step:08}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         side_by_side(columns).save(path, optimize=True)

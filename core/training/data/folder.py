@@ -36,12 +36,16 @@ class Shape:
     references: tuple[Canvas, ...]
 
 
+Shelves = Mapping[str, Mapping[Shape, tuple[Entry, ...]]]
+"""By task and shape."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFolder:
     """Its samples by task, and within a task by shape."""
 
     path: Path
-    shelves: Mapping[str, Mapping[Shape, tuple[Entry, ...]]]
+    shelves: Shelves
 
     @classmethod
     def read(cls, path: Path, canvases: Sequence[Canvas], references: Sequence[Canvas]) -> DataFolder:
@@ -62,20 +66,9 @@ class DataFolder:
         cls, path: Path, entries: Sequence[Entry], canvases: Sequence[Canvas], references: Sequence[Canvas]
     ) -> DataFolder:
         """Sorts these lines."""
-        shelves: dict[str, dict[Shape, list[Entry]]] = {}
-        problems: list[Problem] = []
-        for entry in entries:
-            try:
-                shape = shape_of(entry, canvases, references)
-            except BadInput as error:
-                problems += error.problems
-                continue
-            shelves.setdefault(entry.task, {}).setdefault(shape, []).append(entry)
+        shelves, problems = sorted_by_shape(entries, canvases, references)
         BadInput.gather(problems[:MOST_TOLD])
-        return cls(
-            path,
-            {task: {shape: tuple(own) for shape, own in by_shape.items()} for task, by_shape in shelves.items()},
-        )
+        return cls(path, shelves)
 
     def batch(self, task: str, count: int, chance: Random) -> list[Example]:
         """So many samples of one shape; none twice while there are enough."""
@@ -90,9 +83,27 @@ class DataFolder:
         return found
 
     def first(self, task: str, count: int) -> list[Example]:
-        """Up to so many samples of the task's commonest shape, from its beginning."""
+        """Up to so many samples of the task's commonest shape, from its beginning; none of damaged files."""
         shape, own = max(self.shelves[task].items(), key=lambda pair: len(pair[1]))
-        return [open_example(entry, shape.canvas, shape.references) for entry in own[:count]]
+        return [*islice(readable(own, shape), count)]
+
+
+def sorted_by_shape(
+    entries: Sequence[Entry], canvases: Sequence[Canvas], references: Sequence[Canvas]
+) -> tuple[Shelves, list[Problem]]:
+    """The lines whose pictures have sizes, by task and shape, and what is wrong with the others."""
+    shelves: dict[str, dict[Shape, list[Entry]]] = {}
+    problems: list[Problem] = []
+    for entry in entries:
+        try:
+            shape = shape_of(entry, canvases, references)
+        except BadInput as error:
+            problems += error.problems
+            continue
+        shelves.setdefault(entry.task, {}).setdefault(shape, []).append(entry)
+    return {
+        task: {shape: tuple(own) for shape, own in by_shape.items()} for task, by_shape in shelves.items()
+    }, problems
 
 
 def readable(entries: Sequence[Entry], shape: Shape) -> Iterator[Example]:

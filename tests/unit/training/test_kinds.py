@@ -30,7 +30,7 @@ from core.settings import Settings
 from core.training.data.drawn import draw_samples
 from core.training.data.writing import write_samples
 from core.training.kind_adapter import KindAdapter
-from core.training.kind_measures import ALONE, AS_DREAMO, OWN, batches, errors_of
+from core.training.kind_measures import ALONE, AS_DREAMO, OWN, batches, errors_of, measure_held_out
 from core.training.kind_plans import KindPlan
 from core.training.kind_reports import markdown, report_of
 from core.training.kinds import KindRun
@@ -156,6 +156,20 @@ def test_measuring_knows_the_three_ways_apart(taught: KindRun) -> None:
     assert torch.equal(before[ALONE], after[ALONE])
     assert torch.equal(before[AS_DREAMO], after[AS_DREAMO])
     assert not torch.equal(before[OWN], after[OWN])
+
+
+def test_held_out_samples_that_cant_be_read_are_left_out_of_the_measurement(
+    taught: KindRun, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawing, entries = taught.drawing(taught.recipe.stages[0]), taught.held_out
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(entries[0].target.read_bytes()[:200])
+    some = [replace(entries[0], target=damaged), replace(entries[1], target=tmp_path / "gone.png"), *entries[2:]]
+    assert measure_held_out(taught.trainee, drawing, some)[OWN].count == 2
+    assert "damaged.png" in caplog.text
+    assert "gone.png" in caplog.text
+    with pytest.raises(BadInput, match=r"none of them\. Bring their pictures back"):
+        measure_held_out(taught.trainee, drawing, some[:2])
 
 
 def test_a_training_that_is_stopped_goes_on_from_its_checkpoint(

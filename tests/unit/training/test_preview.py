@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 
@@ -11,12 +13,15 @@ from core.generation.sequence import Grid
 from core.training.adapter import Adapter
 from core.training.autoencoder import PatchEncoder
 from core.training.base_model import Base
+from core.training.data.writing import write_samples
 from core.training.drawing import Drawing
 from core.training.loop import empty_texts
 from core.training.preview import EACH, Preview, maps_of
 from core.training.recipes import Recipe
 from core.training.runs import Run
 from core.training.trainee import Trainee
+from core.training.world.samples import Canvas, draw_sample
+from core.training.world.truth import SMALL
 
 
 def preview(base: Base, adapter: Adapter | None, recipe: Recipe, folder: Path, nano_base: Path) -> Preview:
@@ -26,7 +31,8 @@ def preview(base: Base, adapter: Adapter | None, recipe: Recipe, folder: Path, n
     return Preview(Trainee(base, adapter, empty_texts(base.tokenizers)), stage, drawing, encoder, folder)
 
 
-def opened(path: Path) -> Image.Image:
+def opened(path: Path | None) -> Image.Image:
+    assert path is not None
     with Image.open(path) as picture:
         return picture.convert("RGB")
 
@@ -42,7 +48,7 @@ def test_a_preview_shows_references_what_was_made_and_what_was_asked_for(
     target = 48 + 6 + 128 + 6
     assert picture.crop((0, target, 128, target + 128)).tobytes() == first.target.tobytes()
     assert picture.width == sum(EACH * 134 for _ in one.samples)
-    assert one.draw(8).read_bytes() == one.draw(7).read_bytes()
+    assert opened(one.draw(8)).tobytes() == picture.tobytes()
     assert all(torch.equal(value, before[name]) for name, value in one.trainee.state_dict().items())
 
 
@@ -53,6 +59,37 @@ def test_with_roles_masks_and_responses_stand_below(
     adapter = Adapter(base.transformer, 32, 4)
     adapted = opened(preview(base, adapter, recipe, tmp_path, nano_base).draw(2))
     assert adapted.height >= plain.height + 64
+
+
+def test_damaged_pictures_of_a_folder_end_no_preview(
+    base: Base, recipe: Recipe, nano_base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    square, small = Canvas(64, 64), Canvas(48, 48)
+    data = tmp_path / "data"
+    write_samples([draw_sample(SMALL, "subject", number, square, small) for number in range(EACH + 1)], data)
+    told = replace(
+        recipe, canvases=((square.size, 1.0),), references=((small.size, 1.0),), data=((str(data), 1.0),)
+    )
+    drawing = Drawing.of(told, (("subject", 1.0),), nano_base, 40, PatchEncoder.read(base.vae), Path("unused"))
+    stage = replace(recipe.stages[0], tasks=(("subject", 1.0),))
+    trainee = Trainee(base, None, empty_texts(base.tokenizers))
+
+    def damage(number: int) -> None:
+        path = data / "targets" / f"{number:06}.png"
+        path.write_bytes(path.read_bytes()[:200])
+
+    def shown() -> Image.Image | None:
+        made = Preview(trainee, stage, drawing, None, tmp_path).draw(0)
+        return opened(made) if made else None
+
+    damage(0)
+    sheet = shown()
+    assert sheet is not None
+    assert sheet.width == EACH * (64 + 6)
+    assert "000000.png" in caplog.text
+    for number in range(1, EACH + 1):
+        damage(number)
+    assert shown() is None
 
 
 def test_a_map_is_palest_and_darkest_where_a_reference_responds_least_and_most() -> None:
