@@ -1,4 +1,4 @@
-"""Whose turn it is, who was claimed together, and how busy a worker was."""
+"""Whose turn it is, who was claimed together, how busy a worker was, and which item a former job belonged to."""
 
 from __future__ import annotations
 
@@ -44,8 +44,11 @@ def upgrade() -> None:
         steps.drop_index(f"ix_{table}_ready")
         steps.drop_index(f"ix_{table}_ready_batch")
 
+    steps.add_index("item", "ix_item_brief_job_id", "brief_job_id", where="brief_job_id is not null")
+
 
 def downgrade() -> None:
+    op.drop_index("ix_item_brief_job_id", table_name="item")
     for table, ready in READY.items():
         for name, first in (("ready", "pin"), ("ready_batch", "batch")):
             columns = [sa.text(part) for part in (first, "priority DESC", "attempts", "id")]

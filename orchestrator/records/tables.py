@@ -123,6 +123,7 @@ class Item(Table):
     __table_args__ = (
         UniqueConstraint("campaign_id", "row_key", "variant_key", "seed", "format"),
         Index("ix_item_job_id", "job_id"),
+        Index("ix_item_brief_job_id", "brief_job_id", postgresql_where=text("brief_job_id is not null")),
         Index("ix_item_gate_ready", "id", postgresql_where=text("gate = 'ready'")),
         one_of("gate", states.Gate),
     )
