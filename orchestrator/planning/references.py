@@ -15,7 +15,7 @@ from core.requests import Method, Reference
 from core.settings import Settings
 from orchestrator.planning.campaign_file import Told
 from orchestrator.planning.document import Place as Key
-from orchestrator.planning.fetching.fetcher import Fetcher
+from orchestrator.planning.fetching.fetcher import Fetcher, public_part
 from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.options import Settled, methods_of, settle
@@ -214,7 +214,7 @@ class References:
             try:
                 found = self._find(text.strip(), folder)
             except Refused as refused:
-                what, mend = f"{shown(text)} {refused.what}".removeprefix("'' "), refused.mend
+                what, mend = f"{shown(public_part(text))} {refused.what}".removeprefix("'' "), refused.mend
                 self.scope.note(template, row, what, mend, (slot.name, mend), *place)
                 return None
             self._places[folder, text] = found

@@ -29,7 +29,7 @@ from core.settings import Settings
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.fetching import addresses, downloads, fetcher, kept
 from orchestrator.planning.fetching.addresses import is_own, is_public, look_up, read_address
-from orchestrator.planning.fetching.fetcher import Fetched, Fetcher
+from orchestrator.planning.fetching.fetcher import Fetched, Fetcher, public_part
 from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.pictures import check_pictures, place_of
 
@@ -510,6 +510,11 @@ def test_where_a_text_says_that_a_picture_is(tmp_path: Path) -> None:
             place_of(text, tmp_path, strange=True)
 
 
+def test_messages_show_no_password_and_no_query() -> None:
+    assert public_part("https://anna:secret@shop.example/a.png?key=secret") == "https://shop.example/a.png"
+    assert public_part("images/what?.png") == "images/what?.png"
+
+
 @pytest.mark.parametrize(
     ("number", "public"),
     [
@@ -517,6 +522,7 @@ def test_where_a_text_says_that_a_picture_is(tmp_path: Path) -> None:
         *((one, False) for one in ("0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254")),
         *((one, False) for one in ("172.16.0.1", "192.168.1.1", "224.0.0.1", "255.255.255.255", "::", "::1")),
         *((one, False) for one in ("fe80::1", "fec0::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1")),
+        *((one, False) for one in ("64:ff9b:1::7f00:1", "::127.0.0.1", "::10.0.0.1")),
         *((one, False) for one in ("64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::")),
     ],
 )

@@ -26,8 +26,11 @@ _KEPT = "/%:@!$&'()*+,;=~-._?"
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
-_EMBEDDING = ipaddress.ip_network("64:ff9b::/96")
-"""Addresses of version 6 whose last 32 bits are one of version 4, by a translator of the network."""
+_EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+"""Addresses of version 6 whose last 32 bits are one of version 4, by a translator of the network or of old."""
+
+_TRANSLATED = ipaddress.ip_network("64:ff9b:1::/48")
+"""Addresses for translators of one network alone (RFC 8215)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,11 @@ def is_public(number: IPAddress) -> bool:
         if number.ipv4_mapped is not None:
             return is_public(number.ipv4_mapped)
         inside = [number.sixtofour, *(number.teredo or ())]
-        if number in _EMBEDDING:
+        if any(number in network for network in _EMBEDDING):
             inside.append(ipaddress.IPv4Address(int(number) & 0xFFFFFFFF))
         if not all(is_public(one) for one in inside if one is not None):
             return False
-        if number.is_site_local:
+        if number.is_site_local or number in _TRANSLATED:
             return False
     return number.is_global and not number.is_multicast
 

@@ -6,6 +6,7 @@ what has changed comes anew. Where a server doesn't answer, the picture from bef
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -42,9 +43,12 @@ class Fetched:
     warning: str = ""
 
 
-def without_query(address: str) -> str:
-    """An address as messages show it: what follows the `?` may hold a key to it, and is long."""
-    return address.partition("?")[0]
+def public_part(address: str) -> str:
+    """An address, or a path, as messages show it: without what may be a key, a user's name, password or query."""
+    return _USER.sub(r"\1", address.partition("?")[0] if "://" in address else address)
+
+
+_USER = re.compile(r"^(\w[\w+.-]*://)[^/@]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Fetcher:
         return {address: found[address] for address in distinct}
 
     def _one(self, address: str, switch: Switch) -> Fetched:
-        kept, shown = Kept.of(self.settings), without_query(address)
+        kept, shown = Kept.of(self.settings), public_part(address)
         note = kept.note(address)
         before = kept.path(note.sha256) if note.sha256 else None
         if before is not None and 0 <= time.time() - note.checked < FRESH_SECONDS:

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ class Note:
     """What is kept of one address.
 
     Attributes:
-        address: for people who look into the folder.
+        address: for people who look into the folder; its query may be a key, so notes are for their owner alone.
         sha256: of the bytes; empty where nothing is here.
         etag: of the server, or the mark of an object in a bucket.
         modified: of the server.
@@ -85,6 +86,7 @@ class Kept:
         """Puts a note in the place of the one before, whole or not at all."""
         place = self._at(note.address, "json")
         half = place.with_suffix(f".{os.getpid()}.{id(note)}.half")
+        half.touch(mode=0o600)
         half.write_text(json.dumps(asdict(note)), encoding="utf-8")
         half.replace(place)
 
@@ -101,7 +103,7 @@ class Kept:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                own = shared.with_suffix(f".{os.getpid()}")
+                own = shared.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
                 try:
                     yield own
                 finally:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
-from orchestrator.planning.fetching.fetcher import Fetcher, without_query
+from orchestrator.planning.fetching.fetcher import Fetcher, public_part
 from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.pictures import place_of
@@ -81,7 +81,7 @@ def read_source(rows: str | RowSource, document: Document, findings: Findings, f
     try:
         place = place_of(entry.path, document.path.parent, strange=fetcher.strange)
     except Refused as refused:
-        findings.add(document.where("rows"), f"{shown(entry.path)} {refused.what}", refused.mend)
+        findings.add(document.where("rows"), f"{shown(public_part(entry.path))} {refused.what}", refused.mend)
         return Source(None, entry.path, document.path.parent)
     if entry.source in ("folder", *_FOLDERS):
         path = place if isinstance(place, Path) else document.path.parent / place
@@ -89,7 +89,7 @@ def read_source(rows: str | RowSource, document: Document, findings: Findings, f
     if isinstance(place, Path):
         sheet, name, folder = read_sheet(place, findings, _READERS), str(place), place.parent
     else:
-        sheet, name = _read_fetched(place, document, findings, fetcher), without_query(place)
+        sheet, name = _read_fetched(place, document, findings, fetcher), public_part(place)
         folder = document.path.parent
     if sheet is not None:
         sheet = _arrange(sheet, entry, name, findings)
@@ -152,7 +152,7 @@ def _arrange(sheet: Sheet, entry: RowSource, source: str, findings: Findings) ->
             arranged = shop.arrange(sheet, source, entry.per, findings)
             findings.warn(
                 f"{source}: read as a {shop.title}, a row for each SKU; rows: {{source: {name}, path: "
-                f"{without_query(entry.path)}, per: product}} has one for each product, source: table takes the "
+                f"{public_part(entry.path)}, per: product}} has one for each product, source: table takes the "
                 "columns as they are"
             )
             return arranged
