@@ -88,7 +88,7 @@ def _draw_plan(actor: Actor, file: Path) -> None:
         st.warning(f"{outlook.failed:,} images failed before; **Retry** on the campaign's page tries them again.")
     with st.container(horizontal=True):
         label = f"Make {outlook.new:,} images" if outlook.new else "Start: every image exists"
-        start = st.button(label, type="primary", icon=":material/play_arrow:")
+        start = st.button(label, type="primary", icon=":material/play_arrow:", disabled=prospect.over is not None)
         keep = st.button("Keep the plan, start later", icon=":material/schedule:")
     if start or keep:
         _record(actor, here, plan, start=start)
@@ -123,9 +123,8 @@ def _record(actor: Actor, here: Office, plan: Plan, *, start: bool) -> None:
     name = plan.brief.campaign
     try:
         actor.require(Right.STEER, name)
-        campaigns.record(here.database, here.store, here.registry, plan, owner=actor.name)
+        campaigns.record(here.database, here.store, here.registry, plan, start=start, owner=actor.name)
         if start:
-            campaigns.start(here.database, here.registry, name)
             wake_all(here.settings)
     except DreamlineError as error:
         visit.show_problems(error)

@@ -7,6 +7,7 @@ when no other campaign asks for it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,11 +17,11 @@ from sqlalchemy import Connection, text
 from core.errors import BadInput
 from core.hookspecs import Event
 from core.registry import Registry
-from orchestrator import entry, gating, wanted
+from orchestrator import dead_letters, entry, gating, wanted
 from orchestrator.entry import Found
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.sample import draw_sample
-from orchestrator.planning.writing import Outlook, look_ahead, read_pilot, write_plan
+from orchestrator.planning.writing import Outlook, count_outlook, read_sampled_cells, write_plan
 from orchestrator.records import storage
 from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.records.states import CAMPAIGN_MOVES, Campaign
@@ -60,14 +61,16 @@ def record(
     with database.begin() as connection:
         _lock(connection)
         entry.keep_from_sweep(connection, store, plan)
-        outlook = look_ahead(connection, plan)
+        outlook = count_outlook(connection, plan)
         gates_before = gates(connection, plan.brief.campaign)
         found = entry.write(connection, plan, start=start, pilot=pilot, owner=owner)
         entry.write_references(connection, plan, sizes)
         running = found.state is Campaign.RUNNING
         wanted.remember(connection, found.id)
         wanted.lock_work(connection, found.id)
-        sample = draw_sample(plan.items, pilot, read_pilot(connection, found.id)) if start and pilot else ()
+        sample = (
+            draw_sample(plan.items, pilot, read_sampled_cells(connection, found.id)) if start and pilot else ()
+        )
         write_plan(connection, found.id, found.plan, plan, held=not running or found.pilot > 0, pilot=sample)
         wanted.cancel_former(connection)
         gating.mark(connection, found.id, again=gates_before != dict(plan.brief.gates))
@@ -97,13 +100,28 @@ def start(database: Database, registry: Registry, name: str) -> None:
     """Lets workers have the campaign's jobs; also brings back what was cancelled. Starting twice is no error.
 
     During a pilot these are the pilot's.
+
+    Raises:
+        BadInput: a stop rule would stop it at once.
     """
-    _verb(database, registry, name, "started", Campaign.RUNNING, wanted.release)
+
+    def let_go(connection: Connection, found: Found) -> None:
+        wanted.release(connection, found.id)
+        _require_room(connection, found, anyway=False)
+
+    _verb(database, registry, name, "started", Campaign.RUNNING, let_go)
 
 
 def pause(database: Database, registry: Registry, name: str) -> None:
     """Holds what no other running campaign wants; workers give back what is under way, within one step of it."""
-    _verb(database, registry, name, "paused", Campaign.PAUSED, wanted.hold)
+    _verb(
+        database,
+        registry,
+        name,
+        "paused",
+        Campaign.PAUSED,
+        lambda connection, found: wanted.hold(connection, found.id),
+    )
 
 
 def resume(database: Database, registry: Registry, name: str, *, anyway: bool = False) -> None:
@@ -119,18 +137,16 @@ def resume(database: Database, registry: Registry, name: str, *, anyway: bool = 
         BadInput: it is not paused, or a stop rule would stop it at once.
     """
 
-    def go_on(connection: Connection, campaign: int) -> None:
+    def go_on(connection: Connection, found: Found) -> None:
+        if found.state not in (Campaign.PAUSED, Campaign.RUNNING):
+            raise BadInput.at(
+                f"campaign {name!r}", f"is {found.state}, not paused", "Start it with `dreamline run FILE`"
+            )
         if found.paused_by == "pilot":
-            connection.execute(text("update campaign set pilot = 0 where id = :id"), {"id": campaign})
-        wanted.release(connection, campaign)
+            connection.execute(text("update campaign set pilot = 0 where id = :id"), {"id": found.id})
+        wanted.release(connection, found.id)
         _require_room(connection, found, anyway=anyway)
 
-    with database.begin() as connection:
-        found = find(connection, name)
-    if found.state not in (Campaign.PAUSED, Campaign.RUNNING):
-        raise BadInput.at(
-            f"campaign {name!r}", f"is {found.state}, not paused", "Start it with `dreamline run FILE`"
-        )
     _verb(database, registry, name, "resumed", Campaign.RUNNING, go_on)
 
 
@@ -185,39 +201,53 @@ def set_priority(database: Database, name: str, priority: int) -> int:
 
 def cancel(database: Database, registry: Registry, name: str) -> None:
     """Ends a campaign; images that exist are kept, work that another campaign wants goes on."""
-    _verb(database, registry, name, "cancelled", Campaign.CANCELLED, wanted.cancel)
+    _verb(
+        database,
+        registry,
+        name,
+        "cancelled",
+        Campaign.CANCELLED,
+        lambda connection, found: wanted.cancel(connection, found.id),
+    )
 
 
 def retry(
     database: Database,
     registry: Registry,
     name: str,
-    how: Callable[[Connection, int], int] = wanted.revive,
+    how: Callable[[Connection, int], int] | None = None,
+    *,
+    anyway: bool = False,
 ) -> int:
-    """Gives dead images of a campaign another round of attempts; returns how many.
+    """Gives dead images of a campaign another round of attempts; returns how many. Without any nothing changes.
 
-    `how` chooses and changes them (`dead_letters.revive_with`).
+    Args:
+        database: with the campaign.
+        registry: whose observers are told.
+        name: the campaign's.
+        how: chooses and changes them (`dead_letters.revive_with`); None: all, as they were.
+        anyway: also past its stop rules, which count anew from now on.
+
+    Raises:
+        BadInput: there is no such campaign, or a stop rule would stop it at once.
     """
     again = 0
 
-    def revive(connection: Connection, campaign: int) -> None:
+    def revive(connection: Connection, found: Found) -> None:
         nonlocal again
-        again = how(connection, campaign)
+        again = (how or dead_letters.revive_with(dead_letters.Changes()))(connection, found.id)
+        if not again:
+            raise _NothingToDo
+        wanted.release(connection, found.id)
+        _require_room(connection, found, anyway=anyway)
 
-    with database.begin() as connection:
-        if not count_dead(connection, find(connection, name).id):
-            return 0
-    _verb(database, registry, name, "retried", Campaign.RUNNING, revive)
+    with contextlib.suppress(_NothingToDo):
+        _verb(database, registry, name, "retried", Campaign.RUNNING, revive)
     return again
 
 
-def count_dead(connection: Connection, campaign: int) -> int:
-    """How many images of a campaign were given up."""
-    query = """
-    select count(distinct job.id) from item join job on job.id = item.job_id
-    where item.campaign_id = :campaign and not item.obsolete and job.state = 'dead'
-    """
-    return int(connection.execute(text(query), {"campaign": campaign}).scalar_one())
+class _NothingToDo(Exception):
+    """Takes back a verb that has found nothing to change."""
 
 
 def find(connection: Connection, name: str) -> Found:
@@ -243,8 +273,9 @@ def _verb(
     name: str,
     what: str,
     after: Campaign,
-    change: Callable[[Connection, int], None],
+    change: Callable[[Connection, Found], None],
 ) -> None:
+    """One verb: the move, what it changes, its event. `change` gets the campaign as it was before the move."""
     with database.begin() as connection:
         _lock(connection)
         found = find(connection, name)
@@ -264,7 +295,7 @@ def _verb(
             """),
             {"state": after, "paused_by": "person" if after is Campaign.PAUSED else "", "id": found.id},
         )
-        change(connection, found.id)
+        change(connection, found)
         _note(connection, found.id, what, {})
     registry.tell(Event(what, name))
 

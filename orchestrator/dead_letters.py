@@ -143,7 +143,7 @@ def read_dead(connection: Connection, campaign: str, limit: int = 100) -> list[D
 
 
 def revive_with(changes: Changes, causes: Collection[str] = ()) -> Callable[[Connection, int], int]:
-    """What `campaigns.retry` is to do with a campaign's dead images, in place of trying all of them as they were.
+    """What `campaigns.retry` does to a campaign's dead images before it lets them go; returns how many there were.
 
     Args:
         changes: what is done otherwise.
@@ -164,7 +164,6 @@ def revive_with(changes: Changes, causes: Collection[str] = ()) -> Callable[[Con
             else:
                 _change(connection, campaign, row, after, changes)
         connection.execute(text(_REVIVE), {"ids": same, "alone": changes.alone})
-        wanted.release(connection, campaign)
         return len(rows)
 
     return revive

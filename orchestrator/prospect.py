@@ -19,7 +19,7 @@ from orchestrator.planning.estimate import Estimate, Shape, Speed, count_workers
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.sample import cell_of, draw_sample
 from orchestrator.planning.stops import in_time, read_rules
-from orchestrator.planning.writing import Outlook, read_pilot
+from orchestrator.planning.writing import Outlook, read_sampled_cells
 from orchestrator.records.models import hash_files
 from orchestrator.records.states import Work
 from orchestrator.tallies import read_spent
@@ -135,7 +135,7 @@ def look_ahead(
     found = pilots.read_pilot(connection, campaign) if connection is not None and campaign is not None else None
     rest = None
     if found is not None and found.forecast is not None:
-        cells = read_pilot(connection, campaign)  # type: ignore[arg-type]
+        cells = read_sampled_cells(connection, campaign)  # type: ignore[arg-type]
         own = {item.job for item in plan.items if cell_of(item) in cells}
         rest = shapes.estimate([job for job in open_jobs if job not in own])
     over = _budget(connection, campaign, plan, sample or whole)
@@ -188,7 +188,7 @@ def _sampled(connection: Connection | None, campaign: int | None, plan: Plan, si
     if not size:
         return set()
     known = connection is not None and campaign is not None
-    before = read_pilot(connection, campaign) if known else set()  # type: ignore[arg-type]
+    before = read_sampled_cells(connection, campaign) if known else set()  # type: ignore[arg-type]
     return {plan.items[place].job for place in draw_sample(plan.items, size, before)}
 
 

@@ -40,15 +40,6 @@ def cancel(connection: Connection, campaign: int) -> None:
     turn_back(connection)
 
 
-def revive(connection: Connection, campaign: int) -> int:
-    """Gives the campaign's dead images and their dead references another round; returns how many images."""
-    lock_work(connection, campaign)
-    connection.execute(text(_REVIVE_PREPARATIONS), {"campaign": campaign})
-    again = connection.execute(text(_REVIVE_JOBS), {"campaign": campaign}).rowcount
-    release(connection, campaign)
-    return again
-
-
 def set_priority(connection: Connection, campaign: int) -> int:
     """Gives what the campaign waits for the campaign's priority; returns how many images.
 
@@ -226,18 +217,3 @@ with unwanted as (
 update job set state = 'cancelled', lease_until = null, worker = null, changed_at = now()
 where id in (select id from unwanted)
 """
-
-_REVIVE_JOBS = f"""
-update job set state = 'queued', attempts = 0, alone = false, company = null, error = null,
-    changed_at = now()
-where id in ({_JOBS_OF}) and state = 'dead'
-"""  # noqa: S608 - constants of ours
-
-_REVIVE_PREPARATIONS = f"""
-update preparation set state = 'queued', attempts = 0, alone = false, company = null, error = null,
-    changed_at = now()
-where state = 'dead' and id in (
-    select r.preparation_id from job_reference r join job on job.id = r.job_id
-    where job.id in ({_JOBS_OF}) and job.state = 'dead'
-)
-"""  # noqa: S608 - constants of ours

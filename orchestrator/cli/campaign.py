@@ -194,8 +194,9 @@ def cancel(settings: Settings, name: str) -> None:
     help="Try with another value of steps, guidance, true_cfg, width or height; batch=1: each by itself.",
 )
 @click.option("--cause", "causes", multiple=True, type=click.Choice(CLASSES), help="Only what died of this.")
+@click.option("--anyway", is_flag=True, help="Also past its stop rules; they count anew from now on.")
 @click.pass_obj
-def retry(settings: Settings, name: str, changes: tuple[str, ...], causes: tuple[str, ...]) -> None:
+def retry(settings: Settings, name: str, changes: tuple[str, ...], causes: tuple[str, ...], anyway: bool) -> None:
     """Give images that could not be made another round of attempts, as they were or `--with` changes.
 
     `dreamline campaign dead NAME` shows what they died of.
@@ -205,7 +206,7 @@ def retry(settings: Settings, name: str, changes: tuple[str, ...], causes: tuple
 
     how = dead_letters.revive_with(dead_letters.read_changes(changes), causes)
     database, registry = _open(settings)
-    again = campaigns.retry(database, registry, name, how)
+    again = campaigns.retry(database, registry, name, how, anyway=anyway)
     wake_all(settings)
     click.echo(f"{again} images of {name} are queued again for the workers that run (`dreamline worker`).")
 

@@ -36,7 +36,7 @@ class Outlook:
         return self.items - self.images
 
 
-def look_ahead(connection: Connection | None, plan: Plan) -> Outlook:
+def count_outlook(connection: Connection | None, plan: Plan) -> Outlook:
     """Counts what is new; reads only. Without a connection (no database yet) everything is."""
     found = read_states(connection, "job", list(plan.jobs)) if connection is not None else {}
     prepared = read_states(connection, "preparation", list(plan.preparations)) if connection is not None else {}
@@ -95,7 +95,7 @@ def write_plan(
         connection.execute(text(_PILOT), values)
 
 
-def read_pilot(connection: Connection, campaign_id: int) -> set[Cell]:
+def read_sampled_cells(connection: Connection, campaign_id: int) -> set[Cell]:
     """The items of a campaign's pilot that its brief still asks for."""
     rows = connection.execute(text(_PILOT_BEFORE), {"campaign": campaign_id})
     return {(row.row_key, row.variant_key, row.seed, row.format) for row in rows}

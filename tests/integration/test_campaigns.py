@@ -19,7 +19,7 @@ from core.settings import Settings
 from orchestrator import campaigns
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.writing import Outlook, look_ahead
+from orchestrator.planning.writing import Outlook, count_outlook
 from orchestrator.progress import read_progress
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
@@ -89,7 +89,7 @@ def test_planning_the_same_twice_writes_it_once(database: Database, plan: Planne
 
 def test_looking_ahead_writes_nothing(database: Database, plan: Planner) -> None:
     with database.begin() as connection:
-        outlook = look_ahead(connection, plan())
+        outlook = count_outlook(connection, plan())
     assert (outlook.new, outlook.reused, outlook.failed, outlook.preparations) == (4, 0, 0, 2)
     assert counts(database) == counts(database, "name", "campaign") == {}
 

@@ -118,6 +118,32 @@ def test_retrying_with_what_it_had_is_the_same_image(
     assert rows(database, "select count(*), min(state) from job") == [(3, "queued")]
 
 
+@pytest.mark.parametrize("state", ["paused", "cancelled", "finished"])
+def test_where_nothing_died_of_a_cause_nothing_changes(
+    database: Database, registry: Registry, dead: list[int], state: str
+) -> None:
+    rows(database, f"update campaign set state = '{state}' returning id")
+    rows(database, "update job set state = 'cancelled', held = true where state <> 'dead' returning id")
+    before = rows(database, "select id, state, held from job order by id")
+    assert campaigns.retry(database, registry, "words", revive_with(Changes(), ["memory"])) == 0
+    assert rows(database, "select state from campaign") == [(state,)]
+    assert rows(database, "select id, state, held from job order by id") == before
+    assert rows(database, "select count(*) from event where kind = 'campaign.retried'") == [(0,)]
+
+
+def test_neither_a_retry_nor_a_start_goes_past_a_stop_rule(
+    database: Database, registry: Registry, dead: list[int]
+) -> None:
+    rows(database, """update campaign set state = 'paused', stop = '{"failed": 1}' returning id""")
+    with pytest.raises(BadInput, match="would be stopped at once"):
+        campaigns.retry(database, registry, "words", revive_with(Changes(), ["bad input"]))
+    rows(database, f"update job set state = 'queued', held = true where id = {dead[0]} returning id")
+    with pytest.raises(BadInput, match="would be stopped at once"):
+        campaigns.start(database, registry, "words")
+    assert rows(database, "select state from campaign") == [("paused",)]
+    assert campaigns.retry(database, registry, "words") == 2, "with none dead the rule leaves room"
+
+
 def test_words_are_read_as_changes() -> None:
     assert read_changes(["steps=8", "true-cfg=2", "batch=1"]) == Changes({"steps": 8, "true_cfg": 2.0}, alone=True)
     assert read_changes([]) == Changes()
