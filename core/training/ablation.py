@@ -22,12 +22,13 @@ from core.training.export import export_model
 from core.training.journal import read_stages
 from core.training.loop import Length, Progress
 from core.training.preview import side_by_side
+from core.training.recipe_files import plain_recipe
 from core.training.recipes import Recipe
 from core.training.response import Response, respond
 from core.training.runs import Run
 from core.training.world.readers import Readers
 
-REPORT, TABLE = "ablation.json", "ablation.md"
+REPORT, TABLE, PLAN = "ablation.json", "ablation.md", "plan.json"
 TASKS = ("subject", "two-subjects", "identity", "tryon", "style")
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "subject": ("fidelity", "colours"),
@@ -37,6 +38,9 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "style": ("fidelity",),
 }
 """The columns of the table: of each task these measures."""
+
+SAID = ("name", "steps", "seed", "batch", "together", "pool", "rank", "precision", "weights")
+"""Parts of a plan whose values a message shows; of others it says the name."""
 
 Change = Callable[[Recipe], Recipe]
 Shown = Callable[[str, Progress, Length, dict[str, float]], None]
@@ -160,23 +164,27 @@ def ablate(
 ) -> list[Variant]:
     """Trains and measures every variant that is not finished; each has a folder of its own and can be resumed.
 
-    Writes `ablation.json`, `ablation.md` and `responses.png` after each.
+    A finished one is measured anew, and not trained, where the plan asks for other samples or tasks. Writes
+    `ablation.json`, `ablation.md` and `responses.png` after each.
 
     Raises:
-        BadInput: an unknown variant or task, or weights that have no base, or one of another shape.
+        BadInput: an unknown variant or task, a recipe without the parts that are left out, weights that have no
+            base, or one of another shape, or a folder with a variant that was trained by another plan.
         Stopped: the audience wanted it; the same call goes on.
     """
     audience = audience or Audience()
     check(plan)
+    for name in plan.variants:
+        check_place(name, plan, folder / name)
     found: list[Variant] = []
     for name in plan.variants:
         place = folder / name
-        kept = place / REPORT
-        if not kept.is_file():
+        variant = kept_variant(place / REPORT, plan)
+        if variant is None:
             audience.said(f"{name}: {NAMES[name]}")
             variant = measured(name, plan, place, settings, readers, device, audience)
-            kept.write_text(json.dumps(variant.as_dict()) + "\n", encoding="utf-8")
-        found.append(Variant.from_dict(json.loads(kept.read_text(encoding="utf-8"))))
+            (place / REPORT).write_text(json.dumps(variant.as_dict()) + "\n", encoding="utf-8")
+        found.append(variant)
         write(plan, found, folder)
     return found
 
@@ -187,6 +195,44 @@ def check(plan: Ablation) -> None:
         for one in given:
             if one not in known:
                 raise BadInput.at(what, f"{one!r} is none", f"Known are: {', '.join(known)}.")
+    if not any(stage.name == "full" for stage in plan.recipe.stages):
+        what = "has no stage 'full': it does not train an adapter from nothing, part by part"
+        raise BadInput.at(f"recipe {plan.recipe.name}", what, "Name one that does, such as mini")
+
+
+def training_of(name: str, plan: Ablation) -> dict[str, Any]:
+    """All that decides what a variant learns, as JSON values."""
+    return {**plain_recipe(VARIANTS[name](plan.recipe)), "weights": str(plan.weights.resolve())}
+
+
+def check_place(name: str, plan: Ablation, place: Path) -> None:
+    """Raises BadInput where the variant's folder holds one that was trained by another plan."""
+    if not place.exists() or not any(place.iterdir()):
+        return
+    wanted, told = training_of(name, plan), told_in(place / PLAN)
+    other = [key for key in wanted if told.get(key) != wanted[key]]
+    if other:
+        parts = [f"{key} {told[key]}, not {wanted[key]}" if key in SAID else key for key in other if key in told]
+        what = f"holds a variant of another plan ({'; '.join(parts) or 'nothing tells which'})"
+        raise BadInput.at(str(place), what, "Name another folder with -o, or ask for what it began with")
+
+
+def told_in(path: Path) -> dict[str, Any]:
+    """A JSON object's values; none where there is no such file."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def kept_variant(path: Path, plan: Ablation) -> Variant | None:
+    """A finished variant that was measured as the plan asks for."""
+    if not path.is_file():
+        return None
+    variant = Variant.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    tasks = {row.task for row in variant.report.rows}
+    return variant if (variant.report.count, tasks) == (plan.samples, set(plan.tasks)) else None
 
 
 def measured(
@@ -200,6 +246,8 @@ def measured(
 ) -> Variant:
     """One variant from nothing to its figures."""
     shown = partial(audience.shown, name)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / PLAN).write_text(json.dumps(training_of(name, plan), indent=1) + "\n", encoding="utf-8")
     recipe = VARIANTS[name](plan.recipe)
     run = Run(recipe, place, shown, device, audience.stop, drawn=place.parent / "drawn")
     run.begin_with(plan.weights, adapter=False)

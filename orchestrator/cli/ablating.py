@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from core.settings import Settings
 
@@ -52,7 +54,8 @@ def command(
     On one frozen base, adapters are trained from nothing, all from the same seed and for the same number of steps:
     with everything; without condition and index embeddings; without routing; without the placeholder loss; without
     progressive training; without the quality stage. OUTPUT gets ablation.md, ablation.json, responses.png (where
-    references respond, variant by variant) and a folder for each. Ctrl-C and the same command go on.
+    references respond, variant by variant) and a folder for each. Ctrl-C and the same command go on; in a folder
+    that has variants already, --samples and --tasks may differ: then these are measured anew.
 
     \b
     dreamline train ablation                        the paper's table, an hour and a half on two cores
@@ -69,6 +72,7 @@ def command(
     from orchestrator.cli.training import kept_weights, resolve, telling_how_to_resume
     from orchestrator.cli.watch import watching
 
+    same = again(click.get_current_context())
     whole = changed(named_recipe(recipe), (f"seed={seed}", *changes))
     chosen = listed(variants) if variants else tuple(VARIANTS)
     plan = Ablation(
@@ -79,7 +83,6 @@ def command(
         chosen,
     )
     out = output or Path("training") / "ablation"
-    same = f"dreamline train ablation {recipe} -o {out} --steps {steps}"
     with telling_how_to_resume(same), watching(plan.recipe, as_json=as_json) as watch:
         audience = Audience(watch.say, lines(watch.say), watch.stop)
         readers = load_readers(SHIPPED / whole.world)
@@ -90,6 +93,23 @@ def command(
     click.echo((out / TABLE).read_text(encoding="utf-8"))
     for name in (TABLE, REPORT, "responses.png"):
         click.echo(str(out / name))
+
+
+def again(context: click.Context) -> str:
+    """The command with everything that was said, as a shell reads it."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
+        if context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
+            continue
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append(parameter.opts[0])
+        else:
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [parameter.opts[0], str(one)]
+    return shlex.join(["dreamline", "train", "ablation", *words])
 
 
 def lines(said: Callable[[str], None]) -> Callable[[str, Progress, Length, dict[str, float]], None]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from core.errors import BadInput, Stopped
@@ -18,6 +21,7 @@ from core.training.recipes import Recipe
 from core.training.shipped_recipes import mini
 from core.training.world.readers import new_readers
 from core.training.world.truth import SMALL
+from orchestrator.cli import cli
 
 
 @pytest.fixture
@@ -69,6 +73,36 @@ def test_every_variant_is_trained_measured_and_written_once(
     told = len(said)
     assert ablate(plan, tmp_path, settings, new_readers(SMALL), audience=Audience(said.append)) == found
     assert len(said) == told
+    more = replace(plan, samples=1, tasks=("subject",), variants=("full",))
+    (again,) = ablate(more, tmp_path, settings, new_readers(SMALL), audience=Audience(said.append))
+    assert (again.report.count, {row.task for row in again.report.rows}) == (1, {"subject"})
+    assert again.response == found[0].response
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_variant_of_another_plan_is_not_taken_for_this_one(
+    stopped: bool, whole: Recipe, nano_base: Path, tmp_path: Path
+) -> None:
+    for name in ("weights", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "base").symlink_to(nano_base)
+    plan = Ablation(whole, tmp_path / "weights", 1, ("subject",), ("full",))
+    settings, readers = Settings(home=tmp_path / "home", device="cpu", cache_gb=0), new_readers(SMALL)
+    with pytest.raises(Stopped) if stopped else contextlib.nullcontext():
+        ablate(plan, tmp_path / "out", settings, readers, audience=Audience(stop=lambda: stopped))
+    for other, said in (
+        (replace(plan, recipe=replace(whole, seed=3)), r"full: holds a variant of another plan \(seed 0, not 3\)"),
+        (replace(plan, recipe=replace(whole, steps=9)), "steps 6, not 9"),
+        (replace(plan, recipe=replace(whole, ema=0.5)), r"\(ema\)"),
+        (replace(plan, weights=tmp_path / "others"), "weights .*weights, not .*others"),
+    ):
+        never = replace(other, variants=("no-routing", "full"))
+        with pytest.raises(BadInput, match=said):
+            ablate(never, tmp_path / "out", settings, readers)
+    assert not (tmp_path / "out" / "no-routing").exists()
+    (tmp_path / "out" / "full" / "plan.json").unlink()
+    with pytest.raises(BadInput, match="nothing tells which"):
+        ablate(plan, tmp_path / "out", settings, readers)
 
 
 def test_an_ablation_that_is_stopped_goes_on(whole: Recipe, nano_base: Path, tmp_path: Path) -> None:
@@ -88,3 +122,31 @@ def test_unknown_variants_are_refused(whole: Recipe, tmp_path: Path) -> None:
     plan = Ablation(whole, tmp_path, 1, ("subject",), ("no-attention",))
     with pytest.raises(BadInput, match=r"no-attention.*no-routing"):
         ablate(plan, tmp_path, Settings(home=tmp_path), new_readers(SMALL))
+
+
+def test_a_recipe_that_trains_no_adapter_part_by_part_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        cli, ["train", "ablation", "mini-turbo", "-o", str(tmp_path / "out")], obj=Settings()
+    )
+    assert "recipe mini-turbo: has no stage 'full'" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_ablation_that_is_stopped_says_the_whole_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: object, **more: object) -> None:
+        raise Stopped("asked to stop")
+
+    monkeypatch.setattr("core.training.ablation.ablate", stopped)
+    told = ["mini", "--steps", "9", "--samples", "3", "--tasks", "subject", "--variants", "full,no-routing"]
+    told += ["--start", "kept", "--seed", "4", "--set", "batch=2", "--set", "rank=4", "--device", "cpu"]
+    told += ["-o", str(tmp_path / "an out"), "--json"]
+    done = CliRunner().invoke(cli, ["train", "ablation", *told], obj=Settings())
+    assert done.exit_code == 130
+    again = shlex.split(done.output.partition("`")[2].partition("`")[0])
+    assert again[:4] == ["dreamline", "train", "ablation", "mini"]
+    assert sorted(again[3:]) == sorted(told)
+    assert again[again.index("-o") + 1] == str(tmp_path / "an out")
+    bare = CliRunner().invoke(cli, ["train", "ablation"], obj=Settings())
+    assert "`dreamline train ablation` goes on" in bare.output
