@@ -176,3 +176,8 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     seed: int = 0
     data: Shares = ()
+
+    @property
+    def trains_base(self) -> bool:
+        """Whether any of its stages does; else base and decoder stay as they were given."""
+        return any(stage.trains != "adapter" for stage in self.stages)

@@ -60,7 +60,10 @@ def kept_weights(recipe: str) -> Path:
 
 
 def train_parts(run: Run, watch: Watch, name: str) -> Path | None:
-    """Stages, decoder and export, as far as they are not there; gives the card, in the first process only."""
+    """Stages, decoder and export, as far as they are not there; gives the card, in the first process only.
+
+    The decoder is learnt with a base alone: one that came with the weights is left as it is.
+    """
     from accelerate import PartialState
 
     from core.training.export import export_model
@@ -77,7 +80,7 @@ def train_parts(run: Run, watch: Watch, name: str) -> Path | None:
     if not first:
         return None
     done = run.folder / "decoder" / "finished"
-    if isinstance(run.recipe.base, NewBase) and not done.exists():
+    if isinstance(run.recipe.base, NewBase) and run.recipe.trains_base and not done.exists():
         watch.say("decoder")
         run.train_decoder(watch.decoding)
         done.parent.mkdir(exist_ok=True)

@@ -91,6 +91,26 @@ def test_a_run_ends_with_a_model_a_report_and_measurements(dreamline: Dreamline,
     assert (code, out) == (0, "given/mine.toml\n"), err
 
 
+def test_a_recipe_that_trains_no_base_leaves_its_decoder_as_it_was(
+    dreamline: Dreamline, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(
+        tiny, name="mini-turbo", stages=tuple(replace(one, share=1.0) for one in tiny.stages[2:3]), steps=2
+    )
+    monkeypatch.setitem(RECIPES, "mini-turbo", lambda: plan)
+    code, _, err = dreamline("train", "run", "nano", "--folder", "first", "--device", "cpu", "--threads", "1")
+    assert code == 0, err
+    told = ("--folder", "turbo", "--start", "first", "--device", "cpu", "--threads", "1")
+    code, _, err = dreamline("train", "run", "mini-turbo", *told)
+    assert code == 0, err
+    assert "decoder" not in err
+    first, turbo = (
+        tmp_path / name / "base/vae/diffusion_pytorch_model.safetensors" for name in ("first", "turbo")
+    )
+    assert turbo.read_bytes() == first.read_bytes()
+    assert (tmp_path / "turbo/model/dreamo-mini.toml").is_file()
+
+
 def test_measurements_of_a_shipped_model_lie_where_one_is(dreamline: Dreamline, tmp_path: Path) -> None:
     told = ("--samples", "1", "--tasks", "subject", "--steps", "1", "--device", "cpu")
     code, out, err = dreamline("train", "eval", "dreamo-mini", *told)
