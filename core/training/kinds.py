@@ -1,14 +1,14 @@
 """A kind of one's own, taught to a model that stays as it is: a role for its references, and if asked an adapter.
 
-`run/` below its folder holds `recipe.json`, the samples that are learnt from, each stage with what it came to, and
-`roles/BASE.safetensors`. With an adapter `cards/BASE-KIND.toml` lies beside the folder of its file: a model card,
-since adapters are fused into weights and are never a kind's.
+`run/` below its folder holds `recipe.json`, the samples that are learnt from and their hashes, each stage with
+what it came to, and `roles/BASE.safetensors`. With an adapter `cards/BASE-KIND.toml` lies beside the folder of its
+file: a model card, since adapters are fused into weights and are never a kind's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,21 +26,22 @@ from core.training.adapter import add_lora, lora_parameters, save_adapter
 from core.training.autoencoder import PatchEncoder
 from core.training.base_model import Base, read_base
 from core.training.checkpoints import clear_checkpoints
-from core.training.computing import autocast, quicken
+from core.training.computing import quicken
 from core.training.data.entries import Entry, write_entries
-from core.training.drawing import Drawing, stream
+from core.training.data.fingerprints import contents_of, words_of
+from core.training.drawing import Drawing
 from core.training.kind_adapter import KindAdapter
 from core.training.kind_measures import measure_held_out
 from core.training.kind_plans import ADAPTER, ROLE, KindPlan, recipe_of, split_entries
-from core.training.loop import Loop, empty_texts
+from core.training.loop import empty_texts
 from core.training.measures import Interval
-from core.training.preview import Preview
 from core.training.recipe_files import FILE, plain_recipe, read_recipe
 from core.training.recipes import Recipe, Stage
-from core.training.runs import Shown, silent
+from core.training.runs import silent
+from core.training.stages import Shown, accelerator_for, train_in
 from core.training.trainee import Trainee
 
-MEASURED = "held-out.json"
+MEASURED, DATA = "held-out.json", "data.json"
 
 
 @dataclass
@@ -79,8 +80,28 @@ class KindRun:
         path = self.work / FILE
         if path.exists() and read_recipe(self.work) != self.recipe:
             raise BadInput.at(str(path), "is of another training", "Name another folder with -o")
+        self.keep_data(learnt)
         write_entries(learnt, samples)
         path.write_text(json.dumps(plain_recipe(self.recipe), indent=1) + "\n", encoding="utf-8")
+
+    def keep_data(self, learnt: Sequence[Entry]) -> None:
+        """Writes what the samples are, for whoever goes on with them.
+
+        Of those that are held out the words alone count: their pictures may be brought back before they are
+        measured on.
+
+        Raises:
+            BadInput: something was learnt already, from other samples.
+        """
+        told = {"learnt": contents_of(learnt), "held_out": words_of(self.held_out)}
+        path = self.work / DATA
+        begun = any((self.work / stage.name).exists() for stage in self.recipe.stages)
+        if begun and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != told:
+            what = f"has other samples than those that {self.work} has begun to learn from"
+            mend = "Bring them back as they were, or name another folder with -o to begin anew"
+            raise BadInput.at(str(self.plan.data), what, mend)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
     @property
     def work(self) -> Path:
@@ -154,6 +175,7 @@ class KindRun:
         for stage in self.recipe.stages:
             if stage.name == ADAPTER:
                 self.take_role(self.role_file)
+                torch.manual_seed(self.recipe.seed)
                 add_lora(self.base.transformer, self.recipe.rank)
                 self.trainee.to(self.device)
             if not self.finished(stage):
@@ -162,25 +184,11 @@ class KindRun:
 
     def train_stage(self, stage: Stage) -> None:
         """One stage, from its newest checkpoint or from what the stage before left."""
-        from accelerate import Accelerator
-
-        precision = autocast(self.recipe.precision, self.device)
-        accelerator = Accelerator(cpu=self.device == "cpu", mixed_precision=precision)
+        accelerator = accelerator_for(self.recipe, self.device)
         torch.manual_seed(self.recipe.seed)
-        drawing = self.drawing(stage)
-        preview = Preview(self.trainee, stage, drawing, self.encoder, self.work / stage.name / "previews")
-        loop = Loop(
-            self.recipe,
-            stage,
-            self.trainee,
-            self.work / stage.name,
-            lambda first, stride: stream(drawing, first, self.recipe.drawers, stride),
-            accelerator,
-            self.shown,
-            self.stop,
-            preview.draw,
-        )
-        loop.run()
+        place, drawing = self.work / stage.name, self.drawing(stage)
+        told = (self.recipe, stage, self.trainee, drawing, self.encoder, accelerator, self.shown, self.stop)
+        train_in(place, *told)
         self.finish(stage)
 
     def finish(self, stage: Stage) -> None:
@@ -243,7 +251,7 @@ def card_text(card: ModelCard, name: str, kind: str) -> str:
 COPIED = (
     *("steps", "guidance", "first_step_guidance", "true_cfg", "true_cfg_start", "true_cfg_end"),
     *("negative_guidance", "text_tokens", "area", "sides", "grid", "reference_area", "max_references", "alone"),
-    *("licence", "purpose", "notice", "untried", "world"),
+    *("licence", "purpose", "notice", "untried", "world", "languages"),
 )
 
 

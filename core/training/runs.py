@@ -26,17 +26,15 @@ from core.training.base_model import Base, build_base, read_base, save_base, wri
 from core.training.checkpoints import clear_checkpoints
 from core.training.computing import autocast, quicken
 from core.training.distilling import Teacher
-from core.training.drawing import Drawing, pixels, stream
-from core.training.loop import Length, Loop, Progress, empty_texts
-from core.training.preview import Preview
+from core.training.drawing import Drawing, pixels
+from core.training.loop import Length, Progress, empty_texts
 from core.training.recipe_files import FILE, plain_recipe, read_recipe
 from core.training.recipes import GivenBase, NewBase, Recipe, Stage
+from core.training.stages import Shown, accelerator_for, train_in
 from core.training.trainee import Trainee
 from core.training.world.captions import caption_words
 from core.training.world.samples import Canvas, draw_sample
 from core.training.world.truth import WORLDS
-
-Shown = Callable[[Progress, Length, dict[str, float]], None]
 
 ADAPTER = "dreamo.safetensors"
 TRAINING, BEFORE = "training.json", "before.json"
@@ -150,13 +148,7 @@ class Run:
 
     def train_stage(self, stage: Stage) -> None:
         """One stage, from its newest checkpoint or from what the stage before left."""
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-
-        accelerator = Accelerator(
-            cpu=self.device == "cpu",
-            mixed_precision=autocast(self.recipe.precision, self.device),
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        )
+        accelerator = accelerator_for(self.recipe, self.device)
         torch.manual_seed(self.recipe.seed)
         with accelerator.main_process_first():
             base, adapter = self.parts(stage)
@@ -179,19 +171,8 @@ class Run:
             trainee.teacher = Teacher(trainee)
         compiled = self.recipe.compiled and stage.trains == "base"
         quicken(base.transformer, base.t5, accelerator.device.type, compiled=compiled)
-        preview = Preview(trainee, stage, drawing, encoder, self.folder / stage.name / "previews")
-        loop = Loop(
-            self.recipe,
-            stage,
-            trainee,
-            self.folder / stage.name,
-            lambda first, stride: stream(drawing, first, self.recipe.drawers, stride),
-            accelerator,
-            self.shown,
-            self.stop,
-            preview.draw,
-        )
-        loop.run()
+        place = self.folder / stage.name
+        train_in(place, self.recipe, stage, trainee, drawing, encoder, accelerator, self.shown, self.stop)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             self.finish(stage, base, adapter)

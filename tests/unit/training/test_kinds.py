@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from core import hookspecs
 from core.asking import combination_problems, make_reference
-from core.cards import ModelCard, load_card
+from core.cards import ModelCard, load_card, read_card
 from core.conditions import ConditionType
 from core.errors import BadInput, Infrastructure, Stopped
 from core.generation.model import read_embeddings, read_roles
@@ -27,13 +28,15 @@ from core.registry import Registry
 from core.requests import Method, Preparation, Role
 from core.roles import MISSING, with_roles_pinned
 from core.settings import Settings
+from core.training.adapter import lora_parameters
 from core.training.data.drawn import draw_samples
 from core.training.data.writing import write_samples
 from core.training.kind_adapter import KindAdapter
 from core.training.kind_measures import ALONE, AS_DREAMO, OWN, batches, errors_of, measure_held_out
 from core.training.kind_plans import KindPlan
 from core.training.kind_reports import markdown, report_of
-from core.training.kinds import KindRun
+from core.training.kinds import COPIED, KindRun, card_text
+from core.training.recipes import Stage
 from core.training.world.palette import COLOURS
 from core.training.world.samples import Canvas, Sample
 from core.training.world.truth import SMALL, Product
@@ -191,6 +194,74 @@ def test_a_training_that_is_stopped_goes_on_from_its_checkpoint(
     again.train()
     assert seen == [3]
     assert len(asked) == 2
+
+
+def test_a_training_does_not_go_on_with_other_samples(card: ModelCard, settings: Settings, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_samples(palettes(20), data)
+    first = data / "targets" / "000000.png"
+    whole, last = first.read_bytes(), data / "targets" / "000019.png"
+    first.write_bytes(b"")
+    run = KindRun(plan(data), card, settings, out)
+    with pytest.raises(BadInput, match=r"000000\.png"):
+        run.train()
+    first.write_bytes(whole)
+    asked = iter([False, True])
+    with pytest.raises(Stopped):
+        KindRun(plan(data), card, settings, out, stop=lambda: next(asked)).train()
+    lines = (data / "samples.jsonl").read_text()
+
+    def mended_by(change: Callable[[], object], back: Callable[[], object]) -> None:
+        change()
+        with pytest.raises(
+            BadInput, match=r"data: has other samples than those .*run has begun .*-o to begin anew"
+        ):
+            KindRun(plan(data), card, settings, out)
+        back()
+        KindRun(plan(data), card, settings, out)
+
+    mended_by(
+        lambda: first.write_bytes((data / "targets" / "000001.png").read_bytes()), lambda: first.write_bytes(whole)
+    )
+    mended_by(first.unlink, lambda: first.write_bytes(whole))
+    for changed in (lines.replace("a ", "the ", 1), lines + lines.splitlines()[0] + "\n"):
+        rewrite = partial((data / "samples.jsonl").write_text, changed)
+        mended_by(rewrite, lambda: (data / "samples.jsonl").write_text(lines))
+    last.unlink()
+    elsewhere = data.rename(tmp_path / "elsewhere")
+    again = KindRun(plan(elsewhere), card, settings, out)
+    again.train()
+    assert again.measured(again.recipe.stages[0])[OWN].count == 3
+
+
+def test_an_adapter_begins_as_its_seed_says(
+    data: Path, card: ModelCard, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(name: str, chance: int, seed: int = 0) -> dict[str, torch.Tensor]:
+        def train_stage(run: KindRun, stage: Stage) -> None:
+            assert isinstance(run.trainee.adapter, KindAdapter)
+            run.role_file.parent.mkdir(exist_ok=True)
+            save_file(run.trainee.adapter.tensors(), run.role_file)
+
+        monkeypatch.setattr(KindRun, "train_stage", train_stage)
+        torch.manual_seed(chance)
+        run = KindRun(plan(data, adapter=True, seed=seed), card, settings, tmp_path / name)
+        run.train()
+        return {one: tensor.detach() for one, tensor in lora_parameters(run.base.transformer).items()}
+
+    one, again, other = begun("one", 1), begun("again", 2), begun("other", 1, seed=5)
+    assert any(tensor.any() for tensor in one.values())
+    assert all(torch.equal(tensor, again[name]) for name, tensor in one.items())
+    assert not all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_the_card_of_an_adapter_says_all_that_its_models_card_says(card: ModelCard, tmp_path: Path) -> None:
+    own = {"name", "title", "base", "base_name", "adapters", "embeddings", "generator", "source"}
+    assert {one.name for one in fields(ModelCard)} - own == set(COPIED)
+    told = replace(card, languages=("en", "de"), alone=("style",), true_cfg_end=7, untried=True, world="full")
+    (tmp_path / "mine.toml").write_text(card_text(told, "mine", "palette"))
+    made = read_card(tmp_path / "mine.toml")
+    assert {name: getattr(made, name) for name in COPIED} == {name: getattr(told, name) for name in COPIED}
 
 
 def test_samples_without_the_kind_and_too_few_of_them_are_refused(
