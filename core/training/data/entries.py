@@ -96,7 +96,7 @@ def read_entries(folder: Path) -> tuple[list[Entry], list[Problem]]:
     """
     path = folder / FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         mend = "Name a folder with that file; docs/data.md describes it"
         raise BadInput.at(str(path), f"can't be read ({error.strerror})", mend) from error

@@ -19,7 +19,7 @@ def words_of(entries: Iterable[Entry]) -> str:
 def contents_of(entries: Iterable[Entry]) -> str:
     """A hash of captions, kinds and tasks, and of every file's bytes; a file that can't be read counts as such."""
     told: list[list[str | None]] = []
-    seen: dict[Path, str | None] = {}
+    seen: dict[Path | None, str | None] = {None: None}
     for entry in entries:
         files = [
             entry.target,
@@ -28,9 +28,7 @@ def contents_of(entries: Iterable[Entry]) -> str:
         for path in files:
             if path is not None and path not in seen:
                 seen[path] = bytes_of(path)
-        told.append(
-            [entry.caption, entry.spoken, entry.task, *entry.kinds, *(path and seen[path] for path in files)]
-        )
+        told.append([entry.caption, entry.spoken, entry.task, *entry.kinds, *(seen[path] for path in files)])
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

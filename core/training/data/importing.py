@@ -46,9 +46,11 @@ class Skipped:
     """What was left out: how many, and why the first ones."""
 
     count: int = 0
+    first: str = ""
 
     def add(self, error: BadInput) -> None:
         self.count += 1
+        self.first = self.first or str(error)
         if self.count <= MOST_SKIPPED:
             log.warning("left out: %s", error)
 
@@ -69,7 +71,8 @@ def import_layout(layout: str, order: Order) -> list[str]:
         read = islice(readers()[layout](order, skipped), order.number)
         entries = [named(entry, order.placeholders) for entry in read]
         if not entries:
-            mend = f"{skipped.count} samples were left out" if skipped.count else "docs/data.md shows the layout"
+            left_out = f"{skipped.count:,} rows were left out. The first: {skipped.first}"
+            mend = left_out if skipped.count else "docs/data.md shows the layout"
             raise BadInput.at(str(order.folder), f"has no sample of {layout}", mend)
         write_entries(entries, order.output)
     except OSError as error:

@@ -15,14 +15,18 @@ from core.errors import BadInput
 from core.images import probe_file
 from core.training.data.entries import Entry, Shown
 from core.training.data.importing import Order, Skipped
-from core.training.data.parse_maps import DRESS_CODE_PARTS, LIP_PARTS, part_mask
+from core.training.data.parse_maps import DRESS_CODE_PARTS, LIP_PARTS, part_mask, read_numbers
 
 CATEGORIES = ("upper_body", "lower_body", "dresses")
 """DressCode's folders; a third column of its pairs counts them in this order."""
-NOUNS = {"upper_body": "top", "lower_body": "trousers", "dresses": "dress"}
+NOUNS = {"upper_body": "a top", "lower_body": "bottoms", "dresses": "a dress"}
+BOTTOMS = {"a skirt": DRESS_CODE_PARTS["skirt"], "trousers": DRESS_CODE_PARTS["trousers"]}
+"""What the lower body may wear: the category has both, and label maps tell which."""
+PLAIN = 0.9
+"""The share of what is worn below from which on it is the one or the other."""
 WORN = {
     "upper_body": (DRESS_CODE_PARTS["upper clothes"],),
-    "lower_body": (DRESS_CODE_PARTS["skirt"], DRESS_CODE_PARTS["trousers"]),
+    "lower_body": tuple(BOTTOMS.values()),
     "dresses": (DRESS_CODE_PARTS["dress"],),
 }
 UPPER = (LIP_PARTS["upper clothes"], LIP_PARTS["dress"], LIP_PARTS["coat"])
@@ -31,7 +35,7 @@ UPPER = (LIP_PARTS["upper clothes"], LIP_PARTS["dress"], LIP_PARTS["coat"])
 def read_viton_hd(order: Order, skipped: Skipped) -> Iterator[Entry]:
     """Its pairs of one garment; rows that dress somebody in another one have no target."""
     place = order.folder / order.split
-    for line, words in rows(order.folder / f"{order.split}_pairs.txt"):
+    for line, words in rows(order.folder / f"{order.split}_pairs.txt", skipped):
         image, cloth = words[0], words[-1]
         if Path(image).stem != Path(cloth).stem:
             continue
@@ -39,12 +43,12 @@ def read_viton_hd(order: Order, skipped: Skipped) -> Iterator[Entry]:
         labels = first_file(place, ("image-parse-v3", "image-parse"), f"{name}.png")
         mask = first_file(place, ("cloth-mask", "cloth_mask"), cloth, f"{Path(cloth).stem}.png")
         files = (place / "image" / image, place / "cloth" / cloth, labels, mask)
-        yield from pair(line, files, UPPER, "top", order, skipped)
+        yield from pair(line, files, UPPER, "a top", order, skipped)
 
 
 def read_dress_code(order: Order, skipped: Skipped) -> Iterator[Entry]:
     """All three categories, or those that are there."""
-    for line, (category, image, cloth) in enumerate(dress_code_rows(order), start=1):
+    for line, (category, image, cloth) in enumerate(dress_code_rows(order, skipped), start=1):
         place, name = order.folder / category, Path(image).stem.rpartition("_")[0]
         labels = first_file(place, ("label_maps",), f"{name}_4.png")
         mask = first_file(place, ("cloth_mask", "cloth-mask"), f"{name}_1.png")
@@ -52,15 +56,16 @@ def read_dress_code(order: Order, skipped: Skipped) -> Iterator[Entry]:
         yield from pair(line, files, WORN[category], NOUNS[category], order, skipped)
 
 
-def dress_code_rows(order: Order) -> Iterator[tuple[str, str, str]]:
+def dress_code_rows(order: Order, skipped: Skipped) -> Iterator[tuple[str, str, str]]:
     """(category, person, garment): from one file with a third column, or from one in each category."""
     name = f"{order.split}_pairs{'_paired' if order.split == 'test' else ''}.txt"
     if (order.folder / name).is_file():
-        for line, words in rows(order.folder / name):
+        for line, words in rows(order.folder / name, skipped):
             if len(words) < 3 or words[2] not in ("0", "1", "2"):
                 where = f"{order.folder / name}, line {line}"
                 mend = "Say person, garment and 0 (upper body), 1 (lower body) or 2 (dress)"
-                raise BadInput.at(where, f"{' '.join(words)!r} names no category", mend)
+                skipped.add(BadInput.at(where, f"{' '.join(words)!r} names no category", mend))
+                continue
             yield CATEGORIES[int(words[2])], words[0], words[1]
         return
     there = [category for category in CATEGORIES if (order.folder / category / name).is_file()]
@@ -68,26 +73,26 @@ def dress_code_rows(order: Order) -> Iterator[tuple[str, str, str]]:
         mend = f"It stands in the folder itself, or in {', '.join(CATEGORIES)}"
         raise BadInput.at(str(order.folder / name), "is not there", mend)
     for category in there:
-        for _, words in rows(order.folder / category / name):
+        for _, words in rows(order.folder / category / name, skipped):
             yield category, words[0], words[1]
 
 
-def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a file of pairs, with their numbers.
+def rows(path: Path, skipped: Skipped) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a file of pairs, with their numbers; those of a single word are left out.
 
     Raises:
-        BadInput: there is no such file, or a line has fewer than two words.
+        BadInput: there is no such file.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         mend = "Name the folder that has it; docs/data.md shows the layout"
         raise BadInput.at(str(path), f"can't be read ({error.strerror})", mend) from error
     for number, text in enumerate(lines, start=1):
         words = text.split()
         if len(words) == 1:
-            raise BadInput.at(f"{path}, line {number}", f"{text!r} is no pair", "Say person and garment")
-        if words:
+            skipped.add(BadInput.at(f"{path}, line {number}", f"{text!r} is no pair", "Say person and garment"))
+        elif words:
             yield number, words
 
 
@@ -114,13 +119,27 @@ def pair(
         for picture in (person, garment):
             probe_file(picture)
         governs = worn(person, labels, parts, order.output) if labels is not None else None
+        if labels is not None and noun == NOUNS["lower_body"]:
+            noun = bottoms_of(labels)
     except BadInput as error:
         skipped.add(error)
         return
-    article = "" if noun == "trousers" else "a "
-    caption = f"a person wearing {article}{noun} from [ref#1]"
     shown = Shown(garment, "tryon", governs, mask)
-    yield Entry(line, person, caption, f"a person wearing {article}{noun}", (shown,), "tryon")
+    yield Entry(
+        line, person, f"a person wearing {noun} from [ref#1]", f"a person wearing {noun}", (shown,), "tryon"
+    )
+
+
+def bottoms_of(labels: Path) -> str:
+    """What a label map shows below: a skirt or trousers where nearly all of it is, else the word for either.
+
+    Raises:
+        BadInput: the labels can't be read.
+    """
+    numbers_HW = read_numbers(labels)
+    counts = {noun: int((numbers_HW == part).sum()) for noun, part in BOTTOMS.items()}
+    noun, most = max(counts.items(), key=lambda pair: pair[1])
+    return noun if most >= PLAIN * sum(counts.values()) else NOUNS["lower_body"]
 
 
 def worn(person: Path, labels: Path, parts: Collection[int], output: Path) -> Path:

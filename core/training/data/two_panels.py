@@ -7,6 +7,7 @@ reference is the other one. It comes as parquet files, or as pictures with a `me
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ METADATA = "metadata.jsonl"
 
 
 def read_subjects200k(order: Order, skipped: Skipped) -> Iterator[Entry]:
-    """Two samples of each picture; those with a rating below the least are passed over."""
+    """Two samples of each picture; those with a rating below the least are passed over, bad rows are told."""
     line = 0
-    for where, row, picture in pictures(order.folder):
+    for where, row, picture in pictures(order.folder, skipped):
         if any(rating < order.quality for rating in ratings(row)):
             continue
         try:
@@ -47,16 +48,22 @@ def read_subjects200k(order: Order, skipped: Skipped) -> Iterator[Entry]:
             yield Entry(line, target, *said, (Shown(other, "subject"),), "subject")
 
 
-def pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
-    """Of each picture its place for messages, its row, and a function that decodes it.
+def pictures(folder: Path, skipped: Skipped) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+    """Of each picture its place for messages, its row, and a function that decodes it; bad lines are left out.
 
     Raises:
         BadInput: there is nothing to read, or pyarrow is not installed for parquet.
     """
     metadata = folder / METADATA
     if metadata.is_file():
-        for number, text in enumerate(metadata.read_text(encoding="utf-8").splitlines(), start=1):
-            row = row_of(text, f"{metadata}, line {number}")
+        for number, text in enumerate(metadata.read_bytes().split(b"\n"), start=1):
+            if not text.strip():
+                continue
+            try:
+                row = row_of(text, f"{metadata}, line {number}")
+            except BadInput as error:
+                skipped.add(error)
+                continue
             path = folder / str(row["file_name"])
             yield str(path), row, lambda path=path: read_file(path)
         return
@@ -74,11 +81,17 @@ def pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
             for row in batch.to_pylist():
                 number += 1
                 where = f"{path}, row {number}"
-                data = (row.get("image") or {}).get("bytes") or b""
+                data = part(row, "image").get("bytes") or b""
                 yield where, row, lambda data=data, where=where: read_picture(data, where)
 
 
-def row_of(text: str, where: str) -> dict[str, Any]:
+def part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object within a row; empty where the row has none."""
+    told = row.get(name)
+    return told if isinstance(told, dict) else {}
+
+
+def row_of(text: bytes, where: str) -> dict[str, Any]:
     """A line of `metadata.jsonl`.
 
     Raises:
@@ -95,7 +108,7 @@ def row_of(text: str, where: str) -> dict[str, Any]:
 
 def ratings(row: Mapping[str, Any]) -> list[int]:
     """Those that the row has; a set without ratings has none."""
-    told = row.get("quality_assessment") or {}
+    told = part(row, "quality_assessment")
     return [told[name] for name in RATINGS if isinstance(told.get(name), int)]
 
 
@@ -105,23 +118,27 @@ def texts_of(row: Mapping[str, Any], where: str) -> list[tuple[str, str]]:
     Raises:
         BadInput: the row does not describe its panels.
     """
-    told = row.get("description") or {}
+    told = part(row, "description")
     item, found = str(told.get("item") or "").strip(), []
     for name in ("description_0", "description_1"):
         said = str(told.get(name) or "").strip()
         if not said or not item:
             raise BadInput.at(where, f"has no description.{name} or no description.item", "Leave it out")
-        found.append((with_placeholder(said, item), said if item.lower() in said.lower() else f"{item}. {said}"))
+        found.append((with_placeholder(said, item), said if mention(said, item) else f"{item}. {said}"))
     return found
 
 
 def with_placeholder(said: str, item: str) -> str:
     """The item's first mention gets the placeholder; where it is called otherwise, it is named in front."""
-    at = said.lower().find(item.lower())
-    if at < 0:
+    found = mention(said, item)
+    if found is None:
         return f"{item} from [ref#1]. {said}"
-    end = at + len(item)
-    return f"{said[:end]} from [ref#1]{said[end:]}"
+    return f"{said[: found.end()]} from [ref#1]{said[found.end() :]}"
+
+
+def mention(said: str, item: str) -> re.Match[str] | None:
+    """Where the item is first named by whole words, in capitals or not: a cat is none in a category."""
+    return re.search(rf"(?<!\w){re.escape(item)}(?!\w)", said, re.IGNORECASE)
 
 
 def both(picture: Image.Image, side: int | None, where: str) -> tuple[Image.Image, Image.Image]:

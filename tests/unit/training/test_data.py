@@ -412,6 +412,16 @@ def test_any_line_is_read_or_refused_with_a_mend(value: Any) -> None:
         assert entry_from(value, 1, Path()).caption
 
 
+def test_only_newlines_end_a_line(tmp_path: Path) -> None:
+    caption = "a\u2028mug\u2029on\u0085a desk"
+    entry = Entry(1, tmp_path / "a.png", caption, caption, (), "text")
+    write_entries([entry, replace(entry, line=2)], tmp_path)
+    assert read_entries(tmp_path) == ([entry, replace(entry, line=2)], [])
+    text = (tmp_path / "samples.jsonl").read_text()
+    (tmp_path / "samples.jsonl").write_bytes(text.replace("\n", "\r\n").encode())
+    assert [one.caption for one in read_entries(tmp_path)[0]] == [caption, caption]
+
+
 def test_files_of_another_place_are_named_from_the_folder_that_is_written(tmp_path: Path) -> None:
     picture = tmp_path / "set" / "a.png"
     picture.parent.mkdir()

@@ -15,9 +15,10 @@ from PIL import Image
 from core.errors import BadInput
 from core.settings import Settings
 from core.training.data.checking import check_folder
+from core.training.data.entries import read_entries
 from core.training.data.importing import Order, import_layout
 from core.training.data.parse_maps import DRESS_CODE_PARTS, LIP, LIP_PARTS, part_mask, read_numbers
-from core.training.data.two_panels import both, with_placeholder
+from core.training.data.two_panels import both, texts_of, with_placeholder
 from core.training.world.samples import Canvas, draw_sample
 from core.training.world.truth import SMALL
 from orchestrator.cli import cli
@@ -103,8 +104,49 @@ def test_dress_code_gives_all_categories_in_both_of_its_lists(dress_code: Path, 
     assert only["target"].endswith("dresses/images/000002_0.jpg")
     assert check_folder(tmp_path / "one", {"tryon"}).errors == 0
     (dress_code / "train_pairs.txt").write_text("000002_0.jpg\t000002_1.jpg\t7\n")
-    with pytest.raises(BadInput, match=r"train_pairs\.txt, line 1: .* names no category"):
+    with pytest.raises(BadInput, match=r"1 rows were left out.*train_pairs\.txt, line 1: .* names no category"):
         import_layout("dress-code", order(dress_code, tmp_path / "three"))
+
+
+def test_bad_rows_of_pairs_are_left_out_and_told(
+    dress_code: Path, viton: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (dress_code / "train_pairs.txt").write_text(
+        "000002_0.jpg\n000002_0.jpg\t000002_1.jpg\t7\n\n000002_0.jpg\t000002_1.jpg\t2\n"
+    )
+    told = import_layout("dress-code", order(dress_code, tmp_path / "dresses"))
+    assert told == [f"1 samples of dress-code in {tmp_path / 'dresses'}", "2 were left out"]
+    assert "train_pairs.txt, line 1: '000002_0.jpg' is no pair" in caplog.text
+    assert "train_pairs.txt, line 2: " in caplog.text
+    (viton / "train_pairs.txt").write_bytes(b"\xff\xfe\n00000_00.jpg 00000_00.jpg\n")
+    assert import_layout("viton-hd", order(viton, tmp_path / "tops"))[1:] == ["1 were left out"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("skirt",), "a person wearing a skirt"),
+        (("trousers",), "a person wearing trousers"),
+        (("skirt", "trousers"), "a person wearing bottoms"),
+        ((), "a person wearing bottoms"),
+    ],
+)
+def test_what_the_lower_body_wears_is_called_as_its_label_map_tells(
+    parts: tuple[str, ...], said: str, dress_code: Path, tmp_path: Path
+) -> None:
+    path = dress_code / "lower_body" / "label_maps" / "000001_4.png"
+    path.unlink()
+    if parts:
+        numbers = np.zeros((128, 96), np.uint8)
+        for column, part in enumerate(parts):
+            numbers[60:110, 20 + 20 * column : 40 + 20 * column] = DRESS_CODE_PARTS[part]
+        Image.fromarray(numbers).save(path)
+    for category in ("dresses", "upper_body"):
+        (dress_code / category / "train_pairs.txt").unlink()
+    import_layout("dress-code", order(dress_code, tmp_path / "out", placeholders=1.0))
+    (only,) = lines(tmp_path / "out")
+    assert only["caption"] == f"{said} from [ref#1]"
+    assert ("governs" in only["references"][0]) == bool(parts)
 
 
 def two_panels(side: int, border: int, between: int) -> Image.Image:
@@ -175,6 +217,27 @@ def test_subjects200k_gives_each_panel_the_other_one_as_its_reference(
     assert len(lines(tmp_path / "more")) == 4
 
 
+def test_bad_rows_of_metadata_are_left_out_and_only_newlines_end_a_row(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "set"
+    row = subjects(folder)[0]
+    said = "The enamel mug\u2028stands\u0085on a\u2029shelf."
+    row = {**row, "description": {**DESCRIPTION, "description_0": said}}
+    bad: list[Any] = [{"description": DESCRIPTION}, 7, {**row, "description": "a mug"}]
+    told = [
+        json.dumps(one, ensure_ascii=False).encode() for one in (*bad, row, {**row, "quality_assessment": "good"})
+    ]
+    (folder / "metadata.jsonl").write_bytes(b"\n".join([b"{", b'{"file_name": "\xff"}', b"", *told, b""]))
+    counted = import_layout("subjects200k", order(folder, tmp_path / "out", placeholders=1.0))
+    assert counted == [f"4 samples of subjects200k in {tmp_path / 'out'}", "5 were left out"]
+    for number, what in ((1, "is not JSON"), (2, "is not JSON"), (4, "has no file_name"), (5, "has no file_name")):
+        assert f"metadata.jsonl, line {number}: {what}" in caplog.text
+    entries, problems = read_entries(tmp_path / "out")
+    assert not problems
+    assert entries[1].caption == said.replace("mug", "mug from [ref#1]")
+
+
 def test_subjects200k_is_read_from_parquet_as_it_is_published(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     table = pytest.importorskip("pyarrow").Table.from_pylist
@@ -190,6 +253,14 @@ def test_subjects200k_is_read_from_parquet_as_it_is_published(tmp_path: Path) ->
 
 def test_a_placeholder_follows_the_first_mention() -> None:
     assert with_placeholder("A red Mug, a mug", "mug") == "A red Mug from [ref#1], a mug"
+
+
+def test_a_placeholder_never_parts_a_word() -> None:
+    assert with_placeholder("Of its category, the cat.", "cat") == "Of its category, the cat from [ref#1]."
+    assert with_placeholder("The category.", "Cat") == "Cat from [ref#1]. The category."
+    assert with_placeholder("A 7.5 (C++) mug", "7.5 (C++)") == "A 7.5 (C++) from [ref#1] mug"
+    told = {"description": {"item": "Cat", "description_0": "In a category.", "description_1": "A cat."}}
+    assert [spoken for _, spoken in texts_of(told, "here")] == ["Cat. In a category.", "A cat."]
 
 
 def test_parse_maps_are_read_by_number_by_palette_and_by_colour(tmp_path: Path) -> None:
