@@ -59,7 +59,9 @@ def check(settings: Settings, folder: Path, least: int, everything: bool, as_jso
     Warnings: kinds that are not installed, references without a mask, masks that are full, and pictures that come
     again: a reference that is the target or a crop of it, a target of another line.
 
-    Exit code 1: there are errors. A sample with an error is left out of training.
+    Exit code 1: there are errors. Training refuses a folder that has lines, or pictures' headers, that can't be
+    read; samples with damaged pictures, or with masks that are missing, empty or of another shape, it leaves out
+    and names in its log; small pictures it takes as they are.
     """
     require_torch()
     from core import registry

@@ -210,6 +210,52 @@ def test_a_damaged_picture_is_left_out_of_a_batch_and_named(
         DataFolder.read(tmp_path / "data", [SQUARE], [REFERENCE])
 
 
+@pytest.mark.parametrize("fate", ["refused", "left out", "taken"])
+def test_training_does_with_bad_samples_what_the_help_says(
+    fate: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    write_samples(drawn("subject", range(4)), data)
+    target, mask = data / "targets" / "000002.png", data / "masks" / "000002-1.png"
+    whole, shown, lines = target.read_bytes(), mask.read_bytes(), (data / "samples.jsonl").read_text()
+    told = " ".join(command("check", "--help").output.split())
+
+    def batch() -> list[str]:
+        folder = DataFolder.read(data, [SQUARE], [REFERENCE])
+        return [example.caption for example in folder.batch("subject", 8, random.Random(1))]
+
+    if fate == "refused":
+        assert "Training refuses a folder that has lines, or pictures' headers, that can't be read" in told
+        target.unlink()
+        with pytest.raises(BadInput, match=r"000002\.png"):
+            batch()
+        target.write_bytes(whole)
+        (data / "samples.jsonl").write_text(lines + "{\n")
+        with pytest.raises(BadInput, match="line 5"):
+            batch()
+    elif fate == "left out":
+        assert "damaged pictures, or with masks that are missing, empty or of another shape, it leaves out" in told
+        (caption,) = (json.loads(line)["caption"] for line in lines.splitlines() if "000002" in line)
+        assert caption in batch()
+        for damage in (
+            partial(target.write_bytes, whole[: len(whole) // 2]),
+            mask.unlink,
+            partial(Image.new("L", (128, 128)).save, mask),
+            partial(Image.new("L", (128, 64), 255).save, mask),
+        ):
+            damage()
+            caplog.clear()
+            assert caption not in batch()
+            assert "000002" in caplog.text
+            target.write_bytes(whole)
+            mask.write_bytes(shown)
+    else:
+        assert "small pictures it takes as they are" in told
+        Image.open(target).resize((40, 40)).save(target)
+        Image.open(mask).resize((40, 40)).save(mask)
+        assert len(set(batch())) == 4
+
+
 def broken(folder: Path) -> Report:
     """A folder with one of everything that can be wrong."""
     write_samples(drawn("subject", range(6)), folder)
