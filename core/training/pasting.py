@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from core.training.matching import best_match
 from core.training.world.samples import Sample
 
 WHITE, SOFT = 244, 6
@@ -34,7 +35,7 @@ def paste(sample: Sample, picture: Image.Image) -> Image.Image:
     for drawn in sample.references:
         if drawn.owner < 0:
             continue
-        cut = cut_out(drawn.picture)
+        cut = cut_from_white(drawn.picture)
         height = max(1, round(HEIGHTS[count] * min(made.size)))
         width = max(1, round(cut.width * height / cut.height))
         cut = cut.resize((width, height), Image.Resampling.LANCZOS)
@@ -43,7 +44,7 @@ def paste(sample: Sample, picture: Image.Image) -> Image.Image:
     return made
 
 
-def cut_out(picture: Image.Image) -> Image.Image:
+def cut_from_white(picture: Image.Image) -> Image.Image:
     """What stands on a white ground, cropped to it (RGBA); white inside of it stays. All where nothing stands."""
     rgb = np.asarray(picture.convert("RGB"))
     near = np.ascontiguousarray(np.where((rgb >= WHITE).all(2), 255, 0).astype(np.uint8))
@@ -66,21 +67,18 @@ def pasted(picture: Image.Image, references: Sequence[Image.Image]) -> float:
     scale = SHORTER / min(picture.size)
     size = round(picture.width * scale), round(picture.height * scale)
     image = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
-    return float(np.mean([correlation(image, cut_out(reference)) for reference in references]))
+    return float(np.mean([correlation(image, cut_from_white(reference)) for reference in references]))
 
 
 def correlation(image: np.ndarray, cut: Image.Image) -> float:
-    """The best normalised correlation (`TM_CCOEFF_NORMED` under the cut-out's mask) over places and sizes."""
+    """The best normalised correlation under the cut-out's mask, over places and sizes; 0 at least."""
     best = 0.0
     for scale in SCALES:
         height = round(scale * min(image.shape[:2]))
         width = round(cut.width * height / cut.height)
         if not (LEAST <= height <= image.shape[0] and LEAST <= width <= image.shape[1]):
             continue
-        small = np.asarray(cut.resize((width, height), Image.Resampling.BOX))
-        mask = np.ascontiguousarray(np.where(small[..., 3] > 127, 255, 0).astype(np.uint8))
-        found = cv2.matchTemplate(image, np.ascontiguousarray(small[..., :3]), cv2.TM_CCOEFF_NORMED, mask=mask)
-        found = found[np.isfinite(found)]
-        if found.size:
-            best = max(best, float(found.max()))
-    return min(best, 1.0)
+        small_HWC = np.asarray(cut.resize((width, height), Image.Resampling.BOX))
+        mask_HW = np.where(small_HWC[..., 3] > 127, 255, 0).astype(np.uint8)
+        best = max(best, best_match(image, small_HWC[..., :3], mask_HW))
+    return best

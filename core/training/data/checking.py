@@ -14,7 +14,7 @@ from core.images import on_white, read_file
 from core.training.data.copies import Looks, copied_from
 from core.training.data.entries import FILE, OF_ALL, PLACEHOLDER, Entry, Shown, read_entries
 from core.training.data.fitting import LIGHT
-from core.training.data.pictures import Picture, other_shape
+from core.training.data.pictures import Picture, read_mask
 
 Level = Literal["error", "warning"]
 Progressed = Callable[[int, int], None]
@@ -212,20 +212,13 @@ def mask_findings(
         return
     place = f"{where}, {path}"
     try:
-        read = read_file(path)
+        seen, flaw = read_mask(path, picture.size)
     except BadInput as error:
         for problem in error.problems:
             yield Finding("error", "unreadable", line, place, problem.what, problem.mend)
         return
-    seen = read.getchannel("A") if read.mode == "RGBA" else read.convert("L")
-    if other_shape(seen.size, picture.size):
-        what = f"is {seen.width} x {seen.height}, its picture {picture.width} x {picture.height}"
-        yield Finding("error", "mask-shape", line, place, what, "Give a mask of the picture's own shape")
-        return
-    white = seen.point(LIGHT).histogram()[255]
-    if white == 0:
-        what = "is empty: nothing in it is white"
-        yield Finding("error", "mask-empty", line, place, what, "Paint white where the thing is")
-    elif white == seen.width * seen.height and full == "useless":
+    if flaw is not None:
+        yield Finding("error", flaw.code, line, place, flaw.problem.what, flaw.problem.mend)
+    elif full == "useless" and seen.point(LIGHT).getextrema() == (255, 255):
         what = "is white all over and says no more than none would"
         yield Finding("warning", "mask-full", line, place, what, "Paint black where the thing is not")

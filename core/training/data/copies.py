@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from core.scoring.hashes import likeness, look
+from core.training.matching import Pixels, best_match
 
 Picture = Image.Image
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 SIDE = 96
 """Pixels of the target's longer side at which a crop is looked for in it."""
@@ -77,12 +77,10 @@ def correlations(
     piece: Picture, ground_HWC: Pixels, fill: float, scales: tuple[float, ...]
 ) -> Iterator[tuple[float, float]]:
     """The best correlation at each scale, with it; pieces too small or too plain to tell are passed over."""
-    import cv2
-
     for share in scales:
         size = (round(piece.width * fill * share), round(piece.height * fill * share))
         if share > 1 or min(size) < 10:
             continue
         small_HWC = pixels(piece, size)
         if small_HWC.std(axis=(0, 1)).max() >= NEAR:
-            yield float(cv2.matchTemplate(ground_HWC, small_HWC, cv2.TM_CCOEFF_NORMED).max()), share
+            yield best_match(ground_HWC, small_HWC), share

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from core.images import on_white
+from core.preparation.cut_outs import CutOut
+from core.preparation.matting import crop_to_product
 from core.training.data.entries import OF_ALL
 from core.training.world.scenes import Canvas
 
@@ -78,21 +80,17 @@ def fitted_target(
 def fitted_reference(picture: Picture, mask: Picture | None, kind: str, canvas: Canvas) -> Picture:
     """A reference on its canvas: cut out by its mask where it has one, else whole."""
     if mask is not None:
-        return contained(cut_out(picture, mask), canvas)
+        return contained(cropped(picture, mask), canvas)
     if kind in OF_ALL:
         return covering(picture, canvas, cut(picture.size, canvas))
     return contained(picture, canvas)
 
 
-def cut_out(picture: Picture, mask: Picture) -> Picture:
-    """What the mask shows, on white, with a margin."""
+def cropped(picture: Picture, mask: Picture) -> Picture:
+    """What the mask shows, on white, with a margin: as the kinds crop what they have cut out."""
     alone = picture.convert("RGBA")
     alone.putalpha(mask)
-    box = mask.point(LIGHT).getbbox()
-    if box is None:
-        return on_white(alone)
-    edge = round(MARGIN * max(box[2] - box[0], box[3] - box[1]))
-    return on_white(alone.crop((box[0] - edge, box[1] - edge, box[2] + edge, box[3] + edge)))
+    return crop_to_product(CutOut(on_white(alone), mask), MARGIN).picture
 
 
 def contained(picture: Picture, canvas: Canvas) -> Picture:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.errors import BadInput
+from core.errors import BadInput, Problem
 from core.images import on_white, read_file
 from core.training.data.entries import Entry
 from core.training.data.fitting import LIGHT, fitted_reference, fitted_target
@@ -45,14 +45,35 @@ def open_mask(path: Path | None, picture: Picture) -> Picture | None:
     """
     if path is None:
         return None
+    seen, flaw = read_mask(path, picture.size)
+    if flaw is not None:
+        raise BadInput(flaw.problem)
+    return seen if seen.size == picture.size else seen.resize(picture.size, Image.Resampling.BILINEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What keeps a mask that can be read from being used: `mask-shape` or `mask-empty`, and in words."""
+
+    code: str
+    problem: Problem
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> tuple[Picture, Flaw | None]:
+    """A mask's file, L, as large as it is, and what is wrong with it for a picture of that size.
+
+    Raises:
+        BadInput: it can't be read.
+    """
     read = read_file(path)
     seen = read.getchannel("A") if read.mode == "RGBA" else read.convert("L")
-    if other_shape(seen.size, picture.size):
-        text = f"is {seen.width} x {seen.height}, its picture {picture.width} x {picture.height}"
-        raise BadInput.at(str(path), text, "Give a mask of the picture's own shape")
+    if other_shape(seen.size, size):
+        text = f"is {seen.width} x {seen.height}, its picture {size[0]} x {size[1]}"
+        return seen, Flaw("mask-shape", Problem(str(path), text, "Give a mask of the picture's own shape"))
     if seen.point(LIGHT).getbbox() is None:
-        raise BadInput.at(str(path), "is empty: nothing in it is white", "Paint white where the thing is")
-    return seen if seen.size == picture.size else seen.resize(picture.size, Image.Resampling.BILINEAR)
+        text = "is empty: nothing in it is white"
+        return seen, Flaw("mask-empty", Problem(str(path), text, "Paint white where the thing is"))
+    return seen, None
 
 
 def other_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import BadInput
+from core.preparation.masks import cut_by_mask
+from core.preparation.matting import crop_to_product
 from core.settings import Settings
 from core.training.adapter import Adapter
 from core.training.autoencoder import PatchEncoder
@@ -36,7 +39,7 @@ from core.training.data.entries import (
     without_placeholders,
     write_entries,
 )
-from core.training.data.fitting import contained, cut, fitted_target, nearest
+from core.training.data.fitting import contained, cut, fitted_reference, fitted_target, nearest
 from core.training.data.folder import DataFolder, size_of
 from core.training.data.joining import join_folder
 from core.training.data.pictures import open_example
@@ -50,6 +53,7 @@ from core.training.trainee import Chances, Trainee
 from core.training.world.samples import REFERENCES, TASKS, Canvas, Sample, draw_sample
 from core.training.world.truth import SMALL
 from orchestrator.cli import cli
+from plugins.subject import SubjectOptions
 
 SQUARE, REFERENCE = Canvas(128, 128), Canvas(96, 96)
 
@@ -394,6 +398,17 @@ def test_references_keep_their_whole_on_the_colour_of_their_border() -> None:
     assert laid.getpixel((2, 2)) == laid.getpixel((48, 90)) == (0, 0, 128)
     assert laid.getpixel((48, 48)) == (255, 0, 0)
     assert nearest((100, 50), [Canvas(96, 96), Canvas(128, 64)]) == Canvas(128, 64)
+
+
+@pytest.mark.parametrize("width", [4, 60])
+def test_a_reference_with_a_mask_is_cropped_as_the_kinds_crop_it(width: int) -> None:
+    picture, mask = Image.new("RGB", (100, 200), "white"), Image.new("L", (100, 200))
+    picture.paste("navy", (20, 20, 20 + width, 180))
+    mask.paste(255, (20, 20, 20 + width, 180))
+    cut_out = crop_to_product(cut_by_mask(picture, mask, "here"), SubjectOptions().margin)
+    canvas = Canvas(*cut_out.picture.size)
+    seen = fitted_reference(picture, mask, "subject", canvas)
+    assert np.abs(np.asarray(seen, int) - np.asarray(cut_out.picture, int)).mean() < 0.5
 
 
 def test_a_photo_that_lies_on_its_side_counts_as_upright(tmp_path: Path) -> None:

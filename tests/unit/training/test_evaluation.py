@@ -20,7 +20,7 @@ from core.training.base_model import build_base, save_base
 from core.training.contact_sheet import save_sheet, wrapped
 from core.training.evaluation import Plan, Report, Row, cell, evaluate, tables
 from core.training.measures import Interval, Seen, gathered, interval, measure
-from core.training.pasting import cut_out, paste, pasted
+from core.training.pasting import cut_from_white, paste, pasted
 from core.training.recipes import NewBase
 from core.training.shipped_recipes import nano
 from core.training.world.captions import caption_words
@@ -146,7 +146,7 @@ def test_white_inside_a_product_is_not_its_ground() -> None:
     picture = Image.new("RGB", (40, 60), "white")
     picture.paste((200, 30, 30), (10, 10, 30, 50))
     picture.paste("white", (15, 20, 25, 30))
-    cut = cut_out(picture)
+    cut = cut_from_white(picture)
     assert cut.size == (20, 40)
     assert cut.getchannel("A").getextrema() == (255, 255)
 
