@@ -94,14 +94,15 @@ class KindRun:
             BadInput: something was learnt already, from other samples.
         """
         told = {"learnt": contents_of(learnt), "held_out": words_of(self.held_out)}
-        path = self.work / DATA
-        begun = any((self.work / stage.name).exists() for stage in self.recipe.stages)
-        if begun and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != told:
+        path, text = self.work / DATA, json.dumps(told, indent=1) + "\n"
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return
+        if path.is_file() and any((self.work / stage.name).exists() for stage in self.recipe.stages):
             what = f"has other samples than those that {self.work} has begun to learn from"
             mend = "Bring them back as they were, or name another folder with -o to begin anew"
             raise BadInput.at(str(self.plan.data), what, mend)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
     @property
     def work(self) -> Path:
