@@ -7,7 +7,7 @@ item is judged once, in a transaction that checks that it still stands as it was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,12 @@ def mark(connection: Connection, campaign: int, *, again: bool) -> None:
     connection.execute(text(_MARK), {"campaign": campaign, "again": again})
 
 
-def mark_made(connection: Connection, job: int) -> None:
-    """After an image was made: the items that it fills can be judged; what a plugin holds back is held at once.
+def mark_made(connection: Connection, jobs: Sequence[int]) -> None:
+    """After images were made: the items that they fill can be judged; what a plugin holds back is held at once.
 
     Items that somebody has locked are left out, so that nobody waits in a circle: `judge` finds them.
     """
-    connection.execute(text(_MARK_MADE), {"job": job})
+    connection.execute(text(_MARK_MADE), {"jobs": list(jobs)})
 
 
 def judge(database: Database, registry: Registry, *, thorough: bool = False) -> Judged:
@@ -140,8 +140,9 @@ update item set gate = case when made.facts ? '{HELD_BACK}' then 'held' else 're
         select jsonb_agg(key || ': ' || value order by key) from jsonb_each_text(made.facts->'{HELD_BACK}')
     ), '[]')
 from asset made
-where made.job_id = :job and item.id in (
-    select id from item where job_id = :job and verdict = 'open' and gate in ('none', 'due') for update skip locked
+where made.job_id = item.job_id and item.id in (
+    select id from item where job_id = any(:jobs) and verdict = 'open' and gate in ('none', 'due')
+    for update skip locked
 ) and (item.gate = 'due' or made.facts ? '{HELD_BACK}')
 """  # noqa: S608 - constants of ours
 

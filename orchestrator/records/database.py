@@ -13,7 +13,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InvalidatePoolError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
 import migrations
 from core.errors import BadInput, DreamlineError, Infrastructure
@@ -24,6 +31,9 @@ from orchestrator.records import embedded
 class DatabaseAway(Infrastructure):
     """Postgres can't be reached or broke off; whether a COMMIT under way was kept is unknown."""
 
+
+FRESH = 1.0
+"""Seconds after its last use for which a connection is taken without asking whether its server is still there."""
 
 log = logging.getLogger("dreamline.database")
 Answer = TypeVar("Answer")
@@ -171,7 +181,6 @@ def _make_engine(url: str, silence: float | None) -> Engine:
     try:
         engine = create_engine(
             _with_driver(url),
-            pool_pre_ping=True,
             pool_size=4,
             connect_args={
                 "connect_timeout": 10,
@@ -192,7 +201,19 @@ def _make_engine(url: str, silence: float | None) -> Engine:
         ) from error
     if silence is not None:
         event.listen(engine, "connect", lambda line, _: _bound_silence(line, silence))
+    for moment in ("connect", "checkin"):
+        event.listen(engine, moment, lambda _, record: record.info.update(used=time.monotonic()))
+    event.listen(engine, "checkout", lambda line, record, _: _ask_whether_there(engine, line, record))
     return engine
+
+
+def _ask_whether_there(engine: Engine, line: Any, record: Any) -> None:
+    """A connection that nobody used for a while may have lost its server; one in use would break as well."""
+    if time.monotonic() - record.info["used"] > FRESH:
+        try:
+            engine.dialect.do_ping(line)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _bound_silence(line: Any, seconds: float) -> None:

@@ -81,9 +81,7 @@ def claim(
             "stay": STAY,
         },
     )
-    found = sorted((Claim(**row._mapping) for row in rows), key=lambda one: one.id)
-    _note(connection, table, "claimed", found, {"worker": str(worker)})
-    return found
+    return sorted((Claim(**row._mapping) for row in rows), key=lambda one: one.id)
 
 
 STAY = 32
@@ -155,6 +153,9 @@ with recursive owners as (
     on conflict (pin, owner) do update set served = greatest(share.served, excluded.start)
             + excluded.served - excluded.start, start = excluded.start,
         turn = greatest(share.turn, excluded.turn), at = excluded.at
+), noted as (
+    insert into event (kind, work_id, facts)
+    select '{table}.claimed', id, jsonb_build_object('fence', fence, 'worker', cast(:worker as uuid)) from taken
 )
 select * from taken
 """
@@ -216,13 +217,18 @@ def finish(connection: Connection, table: Table, claim: Claim) -> Outcome:
     if changed.rowcount:
         _note(connection, table, "done", [claim], {})
         return "done"
-    return "already" if was_finished(connection, table, claim) else "lost"
+    return "already" if were_finished(connection, table, [claim]) else "lost"
 
 
-def was_finished(connection: Connection, table: Table, claim: Claim) -> bool:
-    """Whether this very claim has ended its work: asked after a COMMIT whose outcome is unknown."""
-    query = f"select state = 'done' and fence = :fence from {table} where id = :id"  # noqa: S608 - a table of ours
-    return bool(connection.execute(text(query), {"id": claim.id, "fence": claim.fence}).scalar_one_or_none())
+def were_finished(connection: Connection, table: Table, claims: Sequence[Claim]) -> set[int]:
+    """Ids of the claims that have ended their work themselves: asked after a COMMIT whose outcome is unknown."""
+    if not claims:
+        return set()
+    rows = connection.execute(
+        text(f"select {table}.id from {table} join {_OURS} using (id, fence) where state = 'done'"),  # noqa: S608
+        _ours(claims),
+    )
+    return set(rows.scalars())
 
 
 def give_back(connection: Connection, table: Table, claims: Sequence[Claim]) -> None:

@@ -23,19 +23,21 @@ from orchestrator.records.database import SWEEP_LOCK
 from orchestrator.records.models import hash_files, pin_files
 from orchestrator.records.plain_json import to_json
 from orchestrator.records.storage import Storage
-from orchestrator.working.claims import Claim, Table, finish, was_finished
+from orchestrator.working.claims import Claim, Table, finish, were_finished
 from orchestrator.working.dependents import let_dependents_go
 from orchestrator.working.messages import Made
 
 log = logging.getLogger("dreamline.worker")
 
 Recorded: TypeAlias = Mapping[str, Mapping[str, str]]
+Result: TypeAlias = tuple[Claim, Made]
 
 
 class Desk(Protocol):
     """One kind of work. `queue` is where its wake-ups go, `wakes` whose work its results make ready.
 
-    A desk that `keeps_models` loses time where its next work asks for another one.
+    A desk that `keeps_models` loses time where its next work asks for another one. Of results that come together
+    it keeps `at_once` in one transaction.
     """
 
     @property
@@ -50,6 +52,9 @@ class Desk(Protocol):
     @property
     def keeps_models(self) -> bool: ...
 
+    @property
+    def at_once(self) -> int: ...
+
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         """What this machine can do, as plans pin it; `recorded` are the hashes of models' files by card."""
         ...
@@ -58,8 +63,14 @@ class Desk(Protocol):
         """What the child needs to know of each claim."""
         ...
 
-    def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
-        """Records a result; False when the claim was lost and nothing was changed."""
+    def keep(
+        self, connection: Connection, store: Storage, results: Sequence[Result], worker: uuid.UUID
+    ) -> frozenset[int]:
+        """Records up to `at_once` results; returns the ids of those that are: the claims of the others were lost.
+
+        Raises:
+            Infrastructure: a file left the store before it was recorded.
+        """
         ...
 
 
@@ -70,6 +81,8 @@ class Preparing:
     wakes = "gpu"
     table: Table = "preparation"
     keeps_models = False
+    # Each locks the images that wait for it.
+    at_once = 1
 
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         pins = []
@@ -89,11 +102,14 @@ class Preparing:
         specs = {row.id: row.spec for row in rows}
         return [{"id": one.id, "fence": one.fence, "spec": specs[one.id]} for one in claims]
 
-    def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
+    def keep(
+        self, connection: Connection, store: Storage, results: Sequence[Result], worker: uuid.UUID
+    ) -> frozenset[int]:
+        ((claim, made),) = results
         _no_sweep(connection, store, [made.result["result"], made.result["mask"]])
         outcome = finish(connection, self.table, claim)
         if outcome != "done":
-            return outcome == "already"
+            return frozenset([claim.id] if outcome == "already" else [])
         connection.execute(
             text("""
             update preparation set result = :result, mask = :mask, warnings = cast(:warnings as jsonb),
@@ -107,7 +123,7 @@ class Preparing:
             },
         )
         let_dependents_go(connection, claim.id)
-        return True
+        return frozenset([claim.id])
 
 
 class Making:
@@ -117,6 +133,7 @@ class Making:
     wakes = None
     table: Table = "job"
     keeps_models = True
+    at_once = 32
 
     def pins(self, recorded: Recorded, registry: Registry, settings: Settings) -> list[str]:
         pins = []
@@ -159,34 +176,38 @@ class Making:
             for one in claims
         ]
 
-    def keep(self, connection: Connection, store: Storage, claim: Claim, made: Made, worker: uuid.UUID) -> bool:
-        result: Mapping[str, Any] = made.result
-        kept = connection.execute(
-            text(_KEEP),
-            {
-                **{key: value for key, value in result.items() if key not in ("facts", "scores")},
-                "facts": to_json(result["facts"]),
-                "job": claim.id,
-                "fence": claim.fence,
-                "worker": worker,
-                "seconds": made.seconds,
-                "lock": SWEEP_LOCK,
-                **_score_columns(result["scores"]),
-            },
-        ).scalar_one()
-        if kept:
-            _refuse_missing(store, [result["sha256"]])
-            gating.mark_made(connection, claim.id)
-        return bool(kept) or was_finished(connection, self.table, claim)
+    def keep(
+        self, connection: Connection, store: Storage, results: Sequence[Result], worker: uuid.UUID
+    ) -> frozenset[int]:
+        columns = {**_asset_columns(results), **_score_columns(results)}
+        done = set(connection.execute(text(_KEEP), {**columns, "worker": worker, "lock": SWEEP_LOCK}).scalars())
+        if done:
+            _refuse_missing(store, [made.result["sha256"] for claim, made in results if claim.id in done])
+            gating.mark_made(connection, list(done))
+        rest = [claim for claim, _ in results if claim.id not in done]
+        return frozenset(done | were_finished(connection, self.table, rest))
 
 
 DESKS: Mapping[str, Desk] = {"cpu": Preparing(), "gpu": Making()}
 
 
-def _score_columns(scores: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
-    columns: list[list[Any]] = [list(column) for column in zip(*scores, strict=True)] or [[] for _ in range(6)]
-    plugins, names, values, compared, higher, crops = columns
+def _asset_columns(results: Sequence[Result]) -> dict[str, list[Any]]:
+    plain = ("sha256", "size", "width", "height", "media_type", "look")
     return {
+        "jobs": [claim.id for claim, _ in results],
+        "fences": [claim.fence for claim, _ in results],
+        "facts": [to_json(made.result["facts"]) for _, made in results],
+        "seconds": [made.seconds for _, made in results],
+        **{name: [made.result[name] for _, made in results] for name in plain},
+    }
+
+
+def _score_columns(results: Sequence[Result]) -> dict[str, list[Any]]:
+    scores = [(claim.id, *score) for claim, made in results for score in made.result["scores"]]
+    columns: list[list[Any]] = [list(column) for column in zip(*scores, strict=True)] or [[] for _ in range(7)]
+    scored, plugins, names, values, compared, higher, crops = columns
+    return {
+        "scored": scored,
         "plugins": plugins,
         "names": names,
         "values": values,
@@ -212,21 +233,30 @@ def _refuse_missing(store: Storage, files: Sequence[str | None]) -> None:
             raise Infrastructure(f"file {sha256} left the store before it was recorded")
 
 
-# The claim's end, its event, the image and its scores in one statement: one trip to the database. The lock keeps
-# sweeps away until the commit; whether one was faster is looked at after it is held.
+# The ends of the claims, their events, the images and their scores in one statement: one trip to the database. The
+# lock keeps sweeps away until the commit; whether one was faster is looked at after it is held.
 _KEEP = """
 with unswept as materialized (
     select pg_advisory_xact_lock_shared(:lock)
+), given as materialized (
+    select * from unnest(
+        cast(:jobs as bigint[]), cast(:fences as bigint[]), cast(:sha256 as text[]), cast(:size as bigint[]),
+        cast(:width as integer[]), cast(:height as integer[]), cast(:media_type as text[]),
+        cast(:facts as text[]), cast(:look as bigint[]), cast(:seconds as double precision[])
+    ) as given (job_id, fence, sha256, size, width, height, media_type, facts, look, seconds)
+), ours as materialized (
+    select id, given.fence from job join given on job_id = id and given.fence = job.fence
+    where state = 'leased' and exists (select 1 from unswept) order by id for no key update of job
 ), done as (
     update job set state = 'done', lease_until = null, error = null, changed_at = now()
-    where id = :job and fence = :fence and state = 'leased' and exists (select 1 from unswept) returning id
+    from ours where job.id = ours.id and job.fence = ours.fence and state = 'leased' returning job.id
 ), noted as (
     insert into event (kind, work_id, facts)
-    select 'job.done', id, jsonb_build_object('fence', cast(:fence as bigint)) from done
+    select 'job.done', job_id, jsonb_build_object('fence', fence) from done join given on job_id = id
 ), kept as (
     insert into asset (job_id, sha256, size, width, height, media_type, facts, look, fence, worker, seconds)
-    select id, :sha256, :size, :width, :height, :media_type, cast(:facts as jsonb), :look, :fence, :worker,
-        :seconds from done
+    select job_id, sha256, size, width, height, media_type, cast(facts as jsonb), look, fence, :worker, seconds
+    from done join given on job_id = id
     on conflict (job_id) do update set sha256 = excluded.sha256, size = excluded.size, facts = excluded.facts,
         look = excluded.look, fence = excluded.fence, worker = excluded.worker, seconds = excluded.seconds,
         made_at = now()
@@ -235,11 +265,12 @@ with unswept as materialized (
 ), scored as (
     insert into score (job_id, plugin, name, value, compared, higher_is_better, crop)
     select job_id, plugin, name, value, compared, higher, cast(crop as jsonb)
-    from kept cross join unnest(
-        cast(:plugins as text[]), cast(:names as text[]), cast(:values as double precision[]),
-        cast(:compared as text[]), cast(:higher as boolean[]), cast(:crops as text[])
-    ) as given (plugin, name, value, compared, higher, crop)
+    from kept join unnest(
+        cast(:scored as bigint[]), cast(:plugins as text[]), cast(:names as text[]),
+        cast(:values as double precision[]), cast(:compared as text[]), cast(:higher as boolean[]),
+        cast(:crops as text[])
+    ) as told (job_id, plugin, name, value, compared, higher, crop) using (job_id)
     on conflict (job_id, plugin, name) do update set value = excluded.value, crop = excluded.crop
 )
-select count(*) from done
+select id from done
 """

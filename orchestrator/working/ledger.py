@@ -10,12 +10,11 @@ from typing import Any
 from core.errors import Infrastructure
 from core.settings import Settings
 from orchestrator.operating.meter import meter
-from orchestrator.records.database import Database
+from orchestrator.records.database import Database, DatabaseAway
 from orchestrator.records.storage import Storage
 from orchestrator.working import retries
 from orchestrator.working.claims import Claim, Standing, fail, give_back, renew, review
-from orchestrator.working.desks import Desk
-from orchestrator.working.messages import Made
+from orchestrator.working.desks import Desk, Result
 
 log = logging.getLogger("dreamline.worker")
 
@@ -36,26 +35,40 @@ class Ledger:
         """What a child needs to know of each claim."""
         return self._database.patiently(lambda connection: self._desk.load(connection, claims))
 
-    def keep(self, claim: Claim, made: Made) -> None:
-        """Records a result, unless the claim was lost meanwhile."""
-        which = {"about": {self._desk.table: claim.id}}
+    def keep(self, results: Sequence[Result]) -> None:
+        """Records results, each unless its claim was lost meanwhile; several in one transaction."""
+        most = self._desk.at_once
+        for first in range(0, len(results), most):
+            self._keep(results[first : first + most])
+
+    def _keep(self, results: Sequence[Result]) -> None:
         try:
             kept = self._database.patiently(
-                lambda connection: self._desk.keep(connection, self._store, claim, made, self._worker)
+                lambda connection: self._desk.keep(connection, self._store, results, self._worker)
             )
         except Exception as error:
-            log.warning(
-                "%s %s: its result could not be recorded", self._desk.table, claim.id, exc_info=True, extra=which
-            )
-            self.fail(claim, retries.describe(error))
+            if len(results) > 1 and not isinstance(error, DatabaseAway):
+                # One of them, or some; the others can be recorded.
+                for one in results:
+                    self._keep([one])
+            else:
+                self._fail_unrecorded(results, error)
             return
-        if kept:
-            meter().made(self._desk.table, made.seconds)
-        else:
-            meter().lost(self._desk.table)
-            log.warning(
-                "%s %s: its lease was lost, the result is thrown away", self._desk.table, claim.id, extra=which
-            )
+        for claim, made in results:
+            if claim.id in kept:
+                meter().made(self._desk.table, made.seconds)
+            else:
+                meter().lost(self._desk.table)
+                self._warn(claim, "its lease was lost, the result is thrown away")
+
+    def _fail_unrecorded(self, results: Sequence[Result], error: Exception) -> None:
+        for claim, _ in results:
+            self._warn(claim, "its result could not be recorded", error)
+            self.fail(claim, retries.describe(error))
+
+    def _warn(self, claim: Claim, what: str, error: Exception | None = None) -> None:
+        which = {"about": {self._desk.table: claim.id}}
+        log.warning("%s %s: %s", self._desk.table, claim.id, what, exc_info=error, extra=which)
 
     def fail(
         self, claim: Claim, error: Mapping[str, Any], *, together: Collection[int] = (), named: bool = False

@@ -26,7 +26,7 @@ from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.working import blame
 from orchestrator.working.claims import Claim
-from orchestrator.working.desks import Desk
+from orchestrator.working.desks import Desk, Result
 from orchestrator.working.hands import Hands
 from orchestrator.working.ledger import Ledger
 from orchestrator.working.limits import RENEWED, memory_limit
@@ -46,6 +46,9 @@ REVIEW = 0.25
 
 ASK = 0.5
 """Seconds between two questions for more work while there was none."""
+
+TOGETHER = 32
+"""Results that are recorded together at most: who has sent more than are recorded meanwhile is heard again."""
 
 GRACE = 30.0
 """Seconds that a generator may go on with images that nobody wants before its process is ended."""
@@ -71,6 +74,7 @@ class Supervisor:
         self.busy = self.idle = 0.0
         self._settings = settings
         self._desk = desk
+        self._limit = memory_limit(settings, desk.queue)
         self._ledger = Ledger(settings, database, store, desk, worker)
         self._main = Station("make" if desk.table == "job" else "prepare")
         self._finisher = Station("finish") if desk.table == "job" else None
@@ -177,14 +181,23 @@ class Supervisor:
                 self._end(station, error)
 
     def _hear(self, station: Station) -> None:
-        """Takes what a process has said by now."""
+        """Takes what a process has said by now; results that lie there together are recorded together."""
+        results: list[Result] = []
+        ended = False
         try:
-            while station.wire is not None and station.wire.poll():
-                self._answer(station, station.receive())
+            while station.wire is not None and len(results) < TOGETHER and station.wire.poll():
+                self._answer(station, station.receive(), results)
         except (EOFError, OSError):
+            ended = True
+        finally:
+            self._ledger.keep(results)
+        if ended:
             self._after_crash(station)
+        elif station is self._finisher and results:
+            self._renew_if_grown(station, idle=not self._hands.finishing)
 
-    def _answer(self, station: Station, message: Any) -> None:
+    def _answer(self, station: Station, message: Any, results: list[Result]) -> None:
+        """Does what a message asks for; a result is added to those that are to be recorded."""
         if isinstance(message, Begun):
             self._hands.begun(message.number)
         elif isinstance(message, Soon):
@@ -192,10 +205,9 @@ class Supervisor:
         elif isinstance(message, Stored):
             self._look_at(message)
         elif isinstance(message, Made):
-            self._record(message)
+            results += self._results(message)
             if station is self._finisher:
                 self._forgive()
-                self._renew_if_grown(station, idle=not self._hands.finishing)
         elif isinstance(message, Failed):
             claim = self._hands.answered(message.id)
             if claim is not None:
@@ -217,10 +229,10 @@ class Supervisor:
                 self._finisher.begin(Doing("the image was handed to it"))
             self._finisher.send(replace(finish, unasked=self._unasked()))
 
-    def _record(self, message: Made) -> None:
+    def _results(self, message: Made) -> list[Result]:
+        """A result with its claim, which is out of hand from now; none where it is no longer ours."""
         claim = self._hands.answered(message.id)
-        if claim is not None:
-            self._ledger.keep(claim, message)
+        return [] if claim is None else [(claim, message)]
 
     def _review(self) -> None:
         """Lets go of what was cancelled, and gives back what was paused; an image that is stored is ended."""
@@ -263,8 +275,8 @@ class Supervisor:
         ):
             if since is not None and now - since > seconds:
                 return {"class": causes.TIME, "message": f"not done after {seconds:g} s ({variable})"}
-        if station.memory() > self._limit():
-            message = f"its process took more than {self._limit() / 2**30:.1f} GB (DREAMLINE_CHILD_MEMORY_GB)"
+        if station.memory() > self._limit:
+            message = f"its process took more than {self._limit / 2**30:.1f} GB (DREAMLINE_CHILD_MEMORY_GB)"
             return {"class": causes.MEMORY, "message": message}
         return None
 
@@ -309,7 +321,7 @@ class Supervisor:
         """An image that was scored is kept without the missing scores; the others go to a new process."""
         if doing.so_far is not None:
             self._taken_along[doing.plugin] += 1
-            self._record(blame.without_scores_of(doing, told["message"]))
+            self._ledger.keep(self._results(blame.without_scores_of(doing, told["message"])))
         elif doing.id is not None:
             claim = self._hands.answered(doing.id)
             if claim is not None:
@@ -338,10 +350,7 @@ class Supervisor:
         for plugin in [name for name, times in self._taken_along.items() if times < CHANCES]:
             del self._taken_along[plugin]
 
-    def _limit(self) -> float:
-        return memory_limit(self._settings, self._desk.queue)
-
     def _renew_if_grown(self, station: Station, *, idle: bool) -> None:
         """Ends a process that has grown, while it has nothing to do; the next batch starts another."""
-        if idle and station.memory() > self._limit() * RENEWED[station.role]:
+        if idle and station.memory() > self._limit * RENEWED[station.role]:
             station.stop()

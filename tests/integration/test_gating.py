@@ -87,7 +87,7 @@ def make(database: Database, item: int, sharpness: float) -> None:
             text("insert into score values (:job, 'measures', 'sharpness', :value, 'it', true)"),
             {"job": job, "value": sharpness},
         )
-        gating.mark_made(connection, job)
+        gating.mark_made(connection, [job])
 
 
 def miss_twice_more(database: Database, registry: Registry, drop: Seeded) -> int:
@@ -222,7 +222,7 @@ def test_what_a_plugin_holds_back_is_held_without_any_gate(
             """),
             {"id": drop.items[5]},
         ).scalar_one()
-        gating.mark_made(connection, job)
+        gating.mark_made(connection, [job])
     told = one(database, "select gate, gate_reasons from item where id = :id", id=drop.items[5])
     assert (told.gate, told.gate_reasons) == ("held", ["safety: shows a weapon"])
 
@@ -319,7 +319,7 @@ def test_an_image_that_is_finished_while_its_campaign_is_planned_is_judged(
             select id, key, 1, 1, 1, 'image/png', '{}', 1, gen_random_uuid(), 1 from job
             """)
         )
-        gating.mark_made(worker, job)
+        gating.mark_made(worker, [job])
     planning.result(timeout=20)
     assert stands(database) == {"ready": 1}
     assert gating.judge(database, registry).held == 1

@@ -375,7 +375,7 @@ def test_a_result_that_can_not_be_written_down_fails_alone_and_says_why(
         "warnings": [],
         "facts": {"fact": fact},
     }
-    ledger.keep(claim, Made(claim.id, result, 0.1))
+    ledger.keep([(claim, Made(claim.id, result, 0.1))])
     assert values(database, "select state from preparation") in (["done"], ["failed"])
     assert "worker was lost" not in str(values(database, "select error from preparation"))
 

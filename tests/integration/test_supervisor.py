@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from core.errors import BadInput
 from core.settings import Settings
@@ -256,3 +258,93 @@ def test_an_error_that_nobody_expected_keeps_the_end_of_its_traceback() -> None:
     assert len(told["log"]) == retries.LAST_LINES
     assert max(map(len, told["log"])) == retries.LONGEST_LINE
     assert "ValueError" in "".join(retries.describe(ValueError("x"))["log"])
+
+
+def result_of(claim: claims.Claim, store: Storage) -> Made:
+    picture = b"%d" % claim.id
+    stored = {"sha256": store.put(picture, "x"), "size": len(picture), "width": 1, "height": 1, "look": 0}
+    stored |= {
+        "media_type": "image/png",
+        "facts": {},
+        "scores": [("colour", "liking", claim.id, "all", True, None)],
+    }
+    return Made(claim.id, stored, 0.1)
+
+
+@contextmanager
+def counted_commits(database: Database) -> Iterator[list[str]]:
+    """The transactions that were committed in a block."""
+    found: list[str] = []
+
+    def note(_: Connection) -> None:
+        found.append("commit")
+
+    event.listen(database.engine(), "commit", note)
+    yield found
+    event.remove(database.engine(), "commit", note)
+
+
+@pytest.fixture
+def wire(supervise: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Supervisor, Any]:
+    """A supervisor, and what the process that looks at its images sends through."""
+    supervisor = supervise(Making())
+    ours, theirs = Pipe()
+    monkeypatch.setattr(supervisor._finisher, "_wire", ours)
+    monkeypatch.setattr(supervisor._finisher, "ready", True)
+    return supervisor, theirs
+
+
+def test_results_that_lie_there_together_are_recorded_in_one_transaction(
+    wire: tuple[Supervisor, Any], database: Database, store: Storage, seed_jobs: Any
+) -> None:
+    supervisor, theirs = wire
+    seed_jobs(5)
+    batch = hand_over(database, supervisor, "model")
+    for one in reversed(batch[:4]):
+        theirs.send(result_of(one, store))
+    assert supervisor._finisher is not None
+    with counted_commits(database) as commits:
+        supervisor._hear(supervisor._finisher)
+    assert len(commits) == 1
+    assert list(supervisor._hands.open) == [batch[4].id]
+    made = "select job_id, value::int, event.facts->>'fence' from asset join score using (job_id) join event"
+    assert rows(database, f"{made} on kind = 'job.done' and work_id = job_id order by 1") == [
+        (one.id, one.id, "1") for one in batch[:4]
+    ]
+
+
+def test_what_a_process_has_sent_before_it_ended_is_recorded(
+    wire: tuple[Supervisor, Any], database: Database, store: Storage, seed_jobs: Any
+) -> None:
+    supervisor, theirs = wire
+    seed_jobs(3)
+    batch = hand_over(database, supervisor, "model")
+    for one in batch[:2]:
+        theirs.send(result_of(one, store))
+    theirs.close()
+    assert supervisor._finisher is not None
+    supervisor._hear(supervisor._finisher)
+    assert rows(database, "select state from job order by id") == [("done",), ("done",), ("leased",)]
+
+
+def test_a_lost_claim_and_a_lost_file_cost_their_neighbours_nothing(
+    supervise: Any, database: Database, store: Storage, seed_jobs: Any
+) -> None:
+    seed_jobs(5)
+    supervisor = supervise(Making())
+    batch = hand_over(database, supervisor, "model")
+    results = [(one, result_of(one, store)) for one in batch]
+    rows(database, f"update job set fence = fence + 1 where id = {batch[1].id} returning id")
+    with counted_commits(database) as commits:
+        supervisor._ledger.keep(results[:2])
+    assert len(commits) == 1
+    store.delete(results[3][1].result["sha256"])
+    supervisor._ledger.keep(results[2:])
+    states = ["done", "leased", "done", "failed", "done"]
+    assert rows(database, "select state from job order by id") == [(one,) for one in states]
+    assert rows(database, "select count(*) from asset") == [(3,)]
+    # A COMMIT whose outcome nobody knew: asked a second time, the answer is the same and nothing is written.
+    with database.begin() as connection:
+        again = supervisor._desk.keep(connection, store, [results[0], results[1], results[4]], ME)
+    assert again == {batch[0].id, batch[4].id}
+    assert rows(database, "select count(*) from event where kind = 'job.done'") == [(3,)]
