@@ -24,8 +24,8 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "dreamline"
 
 
-def _setting(default: Any, help_text: str, least: float = 0) -> Any:
-    return field(default=default, metadata={"help": help_text, "least": least})
+def _setting(default: Any, help_text: str, least: float = 0, known: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": help_text, "least": least, "known": known})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,12 @@ class Settings:
         "auto", "where weights are: auto, resident, model, group, or fp8 (approximate; needs torchao)"
     )
     precision: str = _setting("auto", "auto (float32 on a CPU, bfloat16 elsewhere), float32 or bfloat16")
+    reference_tokens: str = _setting(
+        "all",
+        "what the model reads of references: all, or not-white (approximate: white ground around what a mask "
+        "keeps is left out)",
+        known=("all", "not-white"),
+    )
     cache_gb: float = _setting(10.0, "most that encoded prompts and references take on disk; 0: none are kept")
     plugins: tuple[str, ...] = _setting((), "only these plugins are loaded, separated by commas; empty: all")
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")
@@ -104,7 +110,7 @@ class Settings:
                 continue
             if text:
                 try:
-                    values[one.name] = _read(str(one.type), text, one.metadata.get("least", 0))
+                    values[one.name] = _read(str(one.type), text, one.metadata)
                 except ValueError:
                     problems.append(
                         Problem(
@@ -154,7 +160,7 @@ def _at_least(least: float) -> str:
     return f"; {least:g} at least" if least else ""
 
 
-def _read(annotation: str, text: str, least: float) -> Any:
+def _read(annotation: str, text: str, limits: Mapping[str, Any]) -> Any:
     if annotation == "bool":
         if text.lower() in ("1", "true", "yes", "on"):
             return True
@@ -165,11 +171,13 @@ def _read(annotation: str, text: str, least: float) -> Any:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if annotation in ("int", "float"):
         number = int(text) if annotation == "int" else float(text)
-        if not least <= number < float("inf"):
+        if not limits.get("least", 0) <= number < float("inf"):
             raise ValueError(text)
         return number
     if annotation.startswith("Path"):
         return Path(text).expanduser().absolute()
+    if limits.get("known") and text not in limits["known"]:
+        raise ValueError(text)
     return text
 
 

@@ -31,7 +31,8 @@ class Job:
 
     Attributes:
         index: its place in the call.
-        references_RD: packed latents of all its references, one after another; None without references.
+        references_RD: packed latents of the tokens that are kept of its references, one after another; None
+            without references.
         roles: the vectors of each reference.
         negative: the negative prompt; None where no step runs a second pass.
     """
@@ -126,5 +127,7 @@ def rotation(layouts: Sequence[Layout], model: Model) -> Rotation:
     return model.transformer.rotation(ids_BN3.to(model.device))
 
 
-def layout_of(request: Request, text: int, references: Sequence[Grid]) -> Layout:
-    return Layout(text, Grid.of_pixels(request.width, request.height), tuple(references))
+def layout_of(
+    request: Request, text: int, references: Sequence[Grid], kept: tuple[int, ...] | None = None
+) -> Layout:
+    return Layout(text, Grid.of_pixels(request.width, request.height), tuple(references), kept)

@@ -21,7 +21,8 @@ from core.cards import ModelCard
 from core.errors import BadInput, OutOfMemory, Problem
 from core.generation.batches import Job, grouped, layout_of
 from core.generation.caches import TensorCache, key_of
-from core.generation.sequence import PIXELS_PER_TOKEN, Grid, pack
+from core.generation.sequence import PIXELS_PER_TOKEN, Grid, pack, with_kept
+from core.generation.white_ground import kept_tokens
 from core.requests import Image, Preparation, Request
 from core.settings import Settings
 
@@ -49,7 +50,8 @@ class DreamO:
         self.settings = settings
         self.device = device
         self.overlap = overlap
-        self.id = "dreamo/1+fp8" if settings.memory == "fp8" else "dreamo/1"
+        approximate = {"fp8": settings.memory == "fp8", "not-white": settings.reference_tokens == "not-white"}
+        self.id = "+".join(["dreamo/1", *(mode for mode, on in approximate.items() if on)])
         self.most = settings.batch_size
 
     @cached_property
@@ -147,15 +149,17 @@ class DreamO:
     def _job(self, index: int, request: Request, words: dict[str, Words], given: Sequence[Preparation]) -> Job:
         import torch
 
-        grids = [Grid.of_pixels(*one.picture.size) for one in given]
-        tokens = [self._reference(one) for one in given]
         main, *negative = (words[text] for text in texts_of(request))
+        grids = [Grid.of_pixels(*one.picture.size) for one in given]
+        kept = kept_tokens(given) if self.settings.reference_tokens == "not-white" else None
+        layout = layout_of(request, len(main.text_TE), grids, kept)
+        tokens = [self._reference(one) for one in given]
         return Job(
             index=index,
             request=request,
-            layout=layout_of(request, len(main.text_TE), grids),
+            layout=layout,
             words=main,
-            references_RD=torch.cat(tokens) if tokens else None,
+            references_RD=with_kept(torch.cat(tokens), layout, 0) if tokens else None,
             roles=tuple(self.model.vectors(one.role) for one in given),
             negative=negative[0] if negative else None,
         )

@@ -46,15 +46,19 @@ class Layout:
         text: how many text tokens come first.
         noisy: the image being made.
         references: in order; the first has index 1.
+        kept: which tokens of all references, one after another, are in the sequence, ascending; None: all. A
+            token's position and vectors do not depend on which others are left out.
     """
 
     text: int
     noisy: Grid
     references: tuple[Grid, ...] = ()
+    kept: tuple[int, ...] | None = None
 
     @property
     def reference_tokens(self) -> int:
-        return sum(grid.tokens for grid in self.references)
+        """How many tokens of references are in the sequence."""
+        return sum(grid.tokens for grid in self.references) if self.kept is None else len(self.kept)
 
     @property
     def tokens(self) -> int:
@@ -104,7 +108,7 @@ def position_ids(layout: Layout) -> Tensor:
         ids_RC3[..., 2] = torch.arange(column, column + grid.columns, dtype=torch.float32)[None, :]
         parts.append(ids_RC3.reshape(grid.tokens, 3))
         row, column = row + grid.rows, column + grid.columns
-    return torch.cat(parts)
+    return with_kept(torch.cat(parts), layout, layout.text + layout.noisy.tokens)
 
 
 def role_bias(layout: Layout, noisy: RoleVectors, references: Sequence[RoleVectors]) -> Tensor:
@@ -117,4 +121,14 @@ def role_bias(layout: Layout, noisy: RoleVectors, references: Sequence[RoleVecto
     parts = [noisy.task_2W[1].expand(layout.noisy.tokens, -1)]
     for index, (grid, vectors) in enumerate(zip(layout.references, references, strict=True), start=1):
         parts.append((vectors.task_2W[0] + vectors.index_KW[index]).expand(grid.tokens, -1))
-    return torch.cat(parts)
+    return with_kept(torch.cat(parts), layout, layout.noisy.tokens)
+
+
+def with_kept(rows: Tensor, layout: Layout, before: int) -> Tensor:
+    """Of `before` rows and then one for each token of references, all but those of tokens that are left out."""
+    import torch
+
+    if layout.kept is None:
+        return rows
+    stay = torch.tensor(layout.kept, dtype=torch.long, device=rows.device)
+    return torch.cat([rows[:before], rows[before:][stay]])
