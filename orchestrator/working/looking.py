@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -81,27 +81,40 @@ class Looker:
         """Whether it was told to stop."""
         return self._stopping.is_set()
 
-    def look(self) -> None:
-        """Works until nothing is left, unless another thread already does."""
+    @property
+    def able(self) -> Sequence[str]:
+        """What it could do, as plans pin it, when it last looked."""
+        return tuple(self._able)
+
+    def look(self) -> bool:
+        """Works until nothing is left, unless another thread already does; False: an error ended it before."""
         logs.know(worker=str(self._id), queue=self.desk.queue)
         self._again.set()
+        whole = True
         while self._again.is_set() and self._one.acquire(blocking=False):
             try:
                 self._again.clear()
                 self._work_off()
             except Infrastructure as error:
+                whole = False
                 log.warning("%s; looking again in %.0f s", error, self._settings.poll_seconds)
             except Exception:
+                whole = False
                 # Whatever it was, a worker that stopped looking would help nobody; its leases run out.
                 log.exception("looking for %s work failed", self.desk.queue)
             finally:
                 self._one.release()
+        return whole
 
     def poll(self) -> None:
         """Looks every few seconds, at no fixed beat, until the worker stops."""
         while not self._stopping.is_set():
             self.look()
-            self._stopping.wait(self._settings.poll_seconds * random.uniform(0.7, 1.3))
+            self.rest()
+
+    def rest(self) -> None:
+        """Waits for as long as between two looks, or until the worker stops."""
+        self._stopping.wait(self._settings.poll_seconds * random.uniform(0.7, 1.3))
 
     def stop(self) -> bool:
         """First call: end the batch under way, then no more. Second call: give it back now.

@@ -73,11 +73,11 @@ def drain_worker(settings: Settings, queues: Sequence[str]) -> Left:
 
     heard = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        drain(list(lookers.values()))
+        drain(list(lookers.values()), settings.lease_seconds)
         for one in lookers.values():
             one.leave()
         with database.begin() as connection:
-            return read_left(connection, [DESKS[queue].table for queue in queues])
+            return read_left(connection, {one.desk.table: one.able for one in lookers.values()})
     finally:
         for number, before in heard.items():
             signal.signal(number, before)
