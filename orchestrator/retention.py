@@ -1,14 +1,13 @@
 """What is kept no longer than it is of use: old events, images that no brief asks for, caches, rows of workers.
 
 What a person has decided about is kept, whatever its age, and so is whatever anybody's brief still asks for. Each
-part is looked at and deleted by the same query, some rows at a time, so that nobody waits for a clean-up.
+part is searched for and deleted by the same condition, some rows at a time, and nobody waits for a search.
 """
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.settings import Settings
+from orchestrator.planning.fetching.kept import Kept, age
 from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
 from orchestrator.records.storage import Storage
 
@@ -60,6 +60,7 @@ def clean(
     yield _preparations(database, store, ages.obsolete, delete=delete)
     yield _uploads(database, settings.home / "uploads", ages.files, delete=delete)
     yield _previews(settings.home / "previews", ages.files, delete=delete)
+    yield _fetched(Kept.of(settings), ages.files, delete=delete)
 
 
 def _rows(database: Database, what: str, old: str, days: int, *, delete: bool) -> Waste:
@@ -89,17 +90,16 @@ def _images(database: Database, store: Storage, days: int, *, delete: bool) -> W
             row = connection.execute(text(_COUNT_IMAGES), {"days": days}).one()
             return Waste(what, row.images, int(row.size or 0))
     count = size = 0
-    while True:
+    for ids in _some(database, _OLD_JOBS, days):
         with database.begin() as connection:
             _alone(connection)
-            jobs = list(connection.execute(text(_OLD_JOBS), {"days": days, "most": FILES_AT_ONCE}).scalars())
+            jobs = list(connection.execute(text(_STILL_OLD_JOBS), {"days": days, "ids": ids}).scalars())
             files = {row.sha256: row.size for row in connection.execute(text(_FILES_OF), {"jobs": jobs})}
             for statement in _DELETE_JOBS:
                 connection.execute(text(statement), {"jobs": jobs})
             size += _delete_files(connection, store, files)
         count += len(jobs)
-        if len(jobs) < FILES_AT_ONCE:
-            return Waste(what, count, size)
+    return Waste(what, count, size)
 
 
 def _preparations(database: Database, store: Storage, days: int, *, delete: bool) -> Waste:
@@ -107,23 +107,36 @@ def _preparations(database: Database, store: Storage, days: int, *, delete: bool
     what = "prepared references that no image needs"
     if not delete:
         with database.begin() as connection:
-            found = list(connection.execute(text(_OLD_PREPARATIONS), {"days": days, "most": None}))
-            sizes = (store.size(sha256) or 0 for row in found for sha256 in (row.result, row.mask) if sha256)
-            return Waste(what, len(found), sum(sizes))
+            names = connection.execute(text(_COUNT_PREPARATIONS), {"days": days}).all()
+        found = (store.size(sha256) or 0 for row in names for sha256 in row if sha256)
+        return Waste(what, len(names), sum(found))
     count = size = 0
-    while True:
+    for ids in _some(database, _OLD_PREPARATIONS, days):
+        with database.begin() as connection:
+            named = connection.execute(text(_FILES_OF_PREPARATIONS), {"ids": ids}).scalars().all()
+        # A bucket is asked before anybody has to wait for it.
+        sizes = {sha256: store.size(sha256) or 0 for sha256 in named}
         with database.begin() as connection:
             _alone(connection)
-            rows = connection.execute(text(_OLD_PREPARATIONS), {"days": days, "most": FILES_AT_ONCE}).all()
-            named = {sha256 for row in rows for sha256 in (row.result, row.mask) if sha256}
-            files = {sha256: store.size(sha256) or 0 for sha256 in named}
-            connection.execute(
-                text("delete from preparation where id = any(:ids)"), {"ids": [row.id for row in rows]}
-            )
-            size += _delete_files(connection, store, files)
+            rows = connection.execute(text(_DELETE_PREPARATIONS), {"days": days, "ids": ids}).all()
+            gone = {sha256 for row in rows for sha256 in row if sha256}
+            size += _delete_files(connection, store, {sha256: sizes.get(sha256, 0) for sha256 in gone})
         count += len(rows)
-        if len(rows) < FILES_AT_ONCE:
-            return Waste(what, count, size)
+    return Waste(what, count, size)
+
+
+def _some(database: Database, query: str, days: int) -> Iterator[list[int]]:
+    """Ids that a query finds, some at a time, in order. Whoever takes them looks again whether they may go."""
+    last = 0
+    while True:
+        with database.begin() as connection:
+            values = {"days": days, "last": last, "most": FILES_AT_ONCE}
+            ids = list(connection.execute(text(query), values).scalars())
+        if ids:
+            yield ids
+            last = ids[-1]
+        if len(ids) < FILES_AT_ONCE:
+            return
 
 
 def _alone(connection: Connection) -> None:
@@ -145,7 +158,7 @@ def _uploads(database: Database, folder: Path, days: int, *, delete: bool) -> Wa
     with database.begin() as connection:
         sources = [Path(source) for source in connection.execute(text("select source from campaign")).scalars()]
     used = {source.relative_to(folder).parts[0] for source in sources if source.is_relative_to(folder)}
-    old = [one for one in _entries(folder) if one.name not in used and _age(one) > days]
+    old = [one for one in _entries(folder) if one.name not in used and age(one) > days]
     size = sum(_size(one) for one in old)
     for one in old if delete else ():
         if one.is_dir():
@@ -157,23 +170,26 @@ def _uploads(database: Database, folder: Path, days: int, *, delete: bool) -> Wa
 
 def _previews(folder: Path, days: int, *, delete: bool) -> Waste:
     """Small pictures for screens; whoever misses one makes it again."""
-    old = [one for one in folder.rglob("*") if one.is_file() and _age(one) > days]
+    old = [one for one in folder.rglob("*") if one.is_file() and age(one) > days]
+    return _files("previews, which are made again when they are looked at", old, delete=delete)
+
+
+def _fetched(kept: Kept, days: int, *, delete: bool) -> Waste:
+    """Pictures from addresses that no plan has asked for."""
+    return _files(
+        "fetched pictures, which are fetched again when a plan asks for them", kept.old(days), delete=delete
+    )
+
+
+def _files(what: str, old: Sequence[Path], *, delete: bool) -> Waste:
     size = sum(_size(one) for one in old)
     for one in old if delete else ():
         one.unlink(missing_ok=True)
-    return Waste("previews, which are made again when they are looked at", len(old), size)
+    return Waste(what, len(old), size)
 
 
 def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _age(path: Path) -> float:
-    """Days since something was last changed."""
-    try:
-        return (time.time() - path.stat().st_mtime) / 86_400
-    except FileNotFoundError:
-        return 0.0
 
 
 def _size(path: Path) -> int:
@@ -217,9 +233,9 @@ _COUNT_IMAGES = f"""
 select count(*) as images, sum(asset.size) as size from job left join asset on asset.job_id = job.id where {_OLD}
 """  # noqa: S608 - constants of ours
 
-_OLD_JOBS = f"""
-select id from job where {_OLD} order by id limit :most for update
-"""  # noqa: S608 - constants of ours
+_OLD_JOBS = f"select id from job where {_OLD} and id > :last order by id limit :most"  # noqa: S608
+
+_STILL_OLD_JOBS = f"select id from job where {_OLD} and id = any(:ids) order by id for update"  # noqa: S608
 
 _FILES_OF = "select sha256, size from asset where job_id = any(:jobs)"
 
@@ -229,12 +245,26 @@ _DELETE_JOBS = (
     "delete from job where id = any(:jobs)",
 )
 
-_OLD_PREPARATIONS = """
-select id, result, mask from preparation
-where state in ('done', 'dead', 'cancelled') and changed_at < now() - make_interval(days => :days)
-    and not exists (select 1 from job_reference where preparation_id = preparation.id)
-order by id limit cast(:most as bigint)
+# Also those that nobody began: without an image that needs them nobody will.
+_UNUSED = """
+state <> 'leased' and changed_at < now() - make_interval(days => :days)
+and not exists (select 1 from job_reference where preparation_id = preparation.id)
 """
+
+_COUNT_PREPARATIONS = f"select result, mask from preparation where {_UNUSED}"  # noqa: S608
+
+_OLD_PREPARATIONS = f"select id from preparation where {_UNUSED} and id > :last order by id limit :most"  # noqa: S608
+
+_FILES_OF_PREPARATIONS = """
+select distinct sha256 from preparation cross join unnest(array[result, mask]) sha256
+where id = any(:ids) and sha256 is not null
+"""
+
+_DELETE_PREPARATIONS = f"""
+delete from preparation where id in (
+    select id from preparation where {_UNUSED} and id = any(:ids) order by id for update
+) returning result, mask
+"""  # noqa: S608 - constants of ours
 
 _STILL_NAMED = """
 select sha256 from asset where sha256 = any(:files)

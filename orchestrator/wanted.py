@@ -37,6 +37,7 @@ def cancel(connection: Connection, campaign: int) -> None:
     lock_work(connection, campaign)
     connection.execute(text(_CANCEL_JOBS), {"campaign": campaign})
     hold(connection, campaign)
+    connection.execute(text(_CANCEL_PREPARATIONS), {"campaign": campaign})
     turn_back(connection)
 
 
@@ -126,6 +127,7 @@ from ({_RELEASED.format(table="job", wanted=_WANTED_NOW)}) released where job.id
 
 _RELEASE_PREPARATIONS = f"""
 update preparation set held = false, state = case state when 'cancelled' then 'queued' else state end,
+    attempts = case state when 'cancelled' then 0 else attempts end,
     priority = greatest(priority, {_PRIORITY}), owner = released.owner, turn = released.turn, changed_at = now()
 from ({_RELEASED.format(table="preparation", wanted=_PREPARED_NOW)}) released
 where preparation.id = released.id
@@ -185,6 +187,16 @@ _CANCEL_JOBS = f"""
 update job set state = 'cancelled', lease_until = null, worker = null, changed_at = now()
 where id in ({_JOBS_OF}) and state in ('queued', 'failed', 'leased')
     and not {_ELSEWHERE.format(condition="c.state in ('planned', 'running', 'paused')")}
+"""  # noqa: S608 - constants of ours
+
+# What is under way is held, so that its worker gives it back.
+_CANCEL_PREPARATIONS = f"""
+update preparation set state = 'cancelled', changed_at = now()
+where id in ({_PREPARATIONS_OF}) and state in ('queued', 'failed')
+    and not exists (
+        select 1 from job_reference r join job on job.id = r.job_id
+        where r.preparation_id = preparation.id and job.state <> 'cancelled'
+    )
 """  # noqa: S608 - constants of ours
 
 _TURN_BACK = f"""

@@ -144,6 +144,22 @@ def test_a_reference_that_dies_while_an_image_waits_for_its_next_try_ends_that_i
     assert values(database, "select state from job") == ["dead"], f"job {job} would wait for ever"
 
 
+def test_a_cancel_ends_the_references_that_only_cancelled_images_need_and_a_start_brings_them_back(
+    database: Database, registry: Registry, seed_jobs: Any, seed_preparations: Any, running: Any
+) -> None:
+    own, shared, begun = seed_preparations(3)
+    campaign = running("one", seed_jobs(1, needs=[own, shared, begun]))
+    running("two", seed_jobs(1, needs=[shared]))
+    values(database, f"update preparation set attempts = 4, state = 'failed' where id = {own} returning id")
+    values(database, f"update preparation set state = 'leased' where id = {begun} returning id")
+    campaigns.cancel(database, registry, "one")
+    query = "select state || held || attempts from preparation order by id"
+    assert values(database, query) == ["cancelledtrue4", "queuedfalse0", "leasedtrue0"]
+    values(database, f"update campaign set state = 'planned' where id = {campaign} returning id")
+    campaigns.start(database, registry, "one")
+    assert values(database, query) == ["queuedfalse0", "queuedfalse0", "leasedfalse0"]
+
+
 @pytest.mark.parametrize("verb", [campaigns.pause, campaigns.cancel])
 def test_a_verb_and_the_end_of_a_preparation_do_not_lock_each_other_out(
     database: Database,

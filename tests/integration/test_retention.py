@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from core.registry import Registry
 from core.settings import Settings
-from orchestrator import campaigns
+from orchestrator import campaigns, retention
 from orchestrator.planning.expand import read_brief
+from orchestrator.planning.fetching.kept import Kept, Note
 from orchestrator.planning.plan import make_plan
 from orchestrator.previews import Previews
 from orchestrator.records.database import Database
@@ -156,6 +157,64 @@ def test_references_that_no_image_needs_go_when_they_were_prepared_long_ago(
     assert found(settings, database, store, delete=True) == {"prepared references that no image needs": 1}
     assert rows_of(database, "select id from preparation") == [(needed,)]
     assert len(list(store.all())) == 1
+
+
+def test_references_that_were_never_prepared_go_too_once_no_image_needs_them(
+    settings: Settings, database: Database, store: Storage, seed_jobs: Any, seed_preparations: Any
+) -> None:
+    held, leased, needed = seed_preparations(3)
+    seed_jobs(1, needs=[needed])
+    change(database, f"update preparation set held = true where id in ({held}, {needed})")
+    change(database, f"update preparation set state = 'leased' where id = {leased}")
+    let_time_pass(database, 100)
+    assert found(settings, database, store, delete=True) == {"prepared references that no image needs": 1}
+    assert rows_of(database, "select id from preparation order by id") == [(leased,), (needed,)]
+
+
+def test_a_clean_up_goes_on_from_the_last_and_locks_only_to_delete(
+    settings: Settings, database: Database, store: Storage, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FILES_AT_ONCE", 2)
+    record("ball", "cube", "ring", "star", "mug", "cap")
+    record("cap")
+    let_time_pass(database, 40)
+    searched: list[int] = []
+    locked: list[int] = []
+
+    def note(*given: Any) -> None:
+        if "pg_advisory_xact_lock" in given[2]:
+            locked.append(len(searched))
+        elif "from job where" in given[2] and "last" in given[3]:
+            searched.append(given[3]["last"])
+
+    event.listen(database.engine(), "before_cursor_execute", note)
+    assert found(settings, database, store, delete=True) == {IMAGES: 5}
+    assert (len(searched), sorted(set(searched))) == (3, searched)
+    assert locked == [1, 1, 2, 2, 3, 3]
+    locked.clear()
+    assert found(settings, database, store, delete=True) == {}
+    event.remove(database.engine(), "before_cursor_execute", note)
+    assert locked == [], "nobody waits for a search"
+
+
+def test_fetched_pictures_go_with_their_notes_when_no_plan_asked_for_them(
+    settings: Settings, database: Database, store: Storage
+) -> None:
+    kept, old = Kept.of(settings), time.time() - 40 * 86_400
+    for address, picture in (("http://a/old", b"old"), ("http://a/new", b"both"), ("http://a/same", b"both")):
+        with kept.part(address) as part:
+            part.write_bytes(picture)
+            kept.keep(part, Note(address))
+    (kept.folder / "parts" / "broken").write_bytes(b"half")
+    for path in kept.folder.rglob("*"):
+        os.utime(path, (old, old))
+    kept.write(kept.note("http://a/new"))
+    what = "fetched pictures, which are fetched again when a plan asks for them"
+    assert found(settings, database, store) == {what: 4}
+    assert found(settings, database, store, delete=True) == {what: 4}
+    sizes = [kept.note(f"http://a/{name}").size for name in ("old", "new", "same")]
+    assert sizes == [0, 4, 0], "two notes, the content of one, and what broke off"
+    assert list(kept.folder.glob("parts/*.lock"))
 
 
 def test_old_events_of_work_go_and_those_of_campaigns_stay(

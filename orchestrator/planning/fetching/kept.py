@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -90,6 +91,16 @@ class Kept:
         half.write_text(json.dumps(asdict(note)), encoding="utf-8")
         half.replace(place)
 
+    def old(self, days: float) -> list[Path]:
+        """What nobody has asked for in so many days: notes, contents that no later note names, what broke off."""
+        notes = list(self.folder.glob("*.json"))
+        late = {_named(note) for note in notes if age(note) <= days}
+        contents = [one for one in self.folder.glob("contents/*") if one.name not in late]
+        # Locks stay: deleted while one is held, the next would be another's.
+        parts = [one for one in self.folder.glob("parts/*") if one.suffix != ".lock"]
+        found = [*notes, *self.folder.glob("*.half"), *contents, *parts]
+        return [one for one in found if age(one) > days]
+
     @contextmanager
     def part(self, address: str) -> Iterator[Path]:
         """The file into which an address is fetched: what broke off is found there again.
@@ -114,6 +125,22 @@ class Kept:
 
     def _at(self, address: str, ending: str) -> Path:
         return self.folder / f"{_name(address)}.{ending}"
+
+
+def age(path: Path) -> float:
+    """Days since a file was last changed; 0 for one that is gone."""
+    try:
+        return (time.time() - path.stat().st_mtime) / 86_400
+    except FileNotFoundError:
+        return 0.0
+
+
+def _named(note: Path) -> str:
+    """The content that a note names; nothing where it can't be read."""
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
 
 
 def _name(address: str) -> str:
