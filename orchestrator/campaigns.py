@@ -25,7 +25,7 @@ from orchestrator.planning.writing import Outlook, count_outlook, read_sampled_c
 from orchestrator.records import storage
 from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.records.states import CAMPAIGN_MOVES, Campaign
-from orchestrator.tallies import find_reached
+from orchestrator.tallies import Decided, find_reached
 
 
 def record(
@@ -150,10 +150,13 @@ def resume(database: Database, registry: Registry, name: str, *, anyway: bool = 
     _verb(database, registry, name, "resumed", Campaign.RUNNING, go_on)
 
 
-def stop(database: Database, registry: Registry, campaign: int) -> str:
-    """Pauses a running campaign one of whose stop rules is reached; returns why, or nothing."""
+def stop(database: Database, registry: Registry, campaign: int, decided: Decided | None = None) -> str:
+    """Pauses a running campaign one of whose stop rules is reached; returns why, or nothing.
+
+    With `decided` only what these decisions can have changed is counted.
+    """
     with database.begin() as connection:
-        if find_reached(connection, campaign) is None:
+        if find_reached(connection, campaign, decided) is None:
             return ""
     with database.begin() as connection:
         # Again, under the lock: meanwhile it may have been paused, planned anew, or let go on anyway.
@@ -161,7 +164,8 @@ def stop(database: Database, registry: Registry, campaign: int) -> str:
         row = connection.execute(
             text("select name, state from campaign where id = :id for update"), {"id": campaign}
         ).one_or_none()
-        reached = find_reached(connection, campaign) if row is not None and row.state == "running" else None
+        running = row is not None and row.state == "running"
+        reached = find_reached(connection, campaign, decided) if running else None
         if row is None or reached is None:
             return ""
         connection.execute(

@@ -127,14 +127,19 @@ def read_pilot(connection: Connection, campaign: int) -> Pilot | None:
     return Pilot(row.size, row.made, row.failed, row.held, row.open, rate, told)
 
 
-def pause_made(connection: Connection) -> list[tuple[str, int]]:
-    """Pauses running campaigns all of whose pilot is made and judged, with a rest to be made; names and sizes.
+def pause_made(connection: Connection, campaign: str | None = None) -> list[tuple[str, int]]:
+    """Pauses running campaigns (or the one) whose whole pilot is made and judged, with a rest; names and sizes.
 
     Where there is no rest the campaign ends as any other.
     """
     # Two statements: the second sees what a verb that held one of these rows has committed meanwhile.
     running = connection.execute(
-        text("select id from campaign where state = 'running' and pilot > 0 order by id for update skip locked")
+        text("""
+        select id from campaign where state = 'running' and pilot > 0
+            and (cast(:name as text) is null or name = :name)
+        order by id for update skip locked
+        """),
+        {"name": campaign},
     )
     rows = connection.execute(text(_PAUSE_MADE), {"running": list(running.scalars())}).all()
     for row in rows:

@@ -25,6 +25,7 @@ from orchestrator.reviewing import attempts
 from orchestrator.reviewing.chain import Link, head
 from orchestrator.reviewing.people import Actor, Right
 from orchestrator.reviewing.wishes import Answer, Wish, check
+from orchestrator.tallies import Decided
 
 CHAIN_LOCK = 7_310_010
 """Advisory lock, with the campaign's id: one writer of a chain at a time."""
@@ -52,7 +53,7 @@ def decide(
     recorded = sum(answer.outcome == "recorded" for answer in answers)
     if recorded:
         registry.tell(Event("decided", campaign, {"decisions": recorded, "actor": actor.name}))
-        stopping.look(database, registry, campaign)
+        stopping.look_after(database, registry, campaign, Decided(recorded, session.worse))
     return answers
 
 
@@ -98,6 +99,7 @@ class _Session:
         self._recorded: dict[uuid.UUID, _Known] = {}
         self._new: list[Link] = []
         self._attempts: set[uuid.UUID | None] = set()  # decisions that asked for an attempt
+        self.worse = False  # whether anything but an approval of what was not approved was recorded
 
     @classmethod
     def open(
@@ -177,6 +179,8 @@ class _Session:
             at=self._at,
             previous=self._hash,
         ).sealed()
+        better = verdict == "approved" or (verdict == "proposed" and item["verdict"] != "approved")
+        self.worse = self.worse or not better or wish.undoes is not None
         self._number, self._hash = link.number, link.hash
         self._new.append(link)
         item["verdict"] = "open" if verdict == "cleared" else verdict

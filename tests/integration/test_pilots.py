@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from core.errors import BadInput
 from core.hookspecs import Event, hookimpl
@@ -18,6 +18,7 @@ from core.settings import Settings
 from orchestrator import campaigns, gating, pilots, stopping
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.stops import ENOUGH
 from orchestrator.progress import read_progress
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
@@ -360,6 +361,51 @@ def test_a_decision_stops_a_campaign_with_nobody_else_looking_and_many_later_app
     judge(database, registry, "approved", 9)
     campaigns.resume(database, registry, "drop")
     assert state_of(database)[0] == "running"
+
+
+def test_an_approval_stops_a_campaign_where_its_share_counts_from_now_on(
+    database: Database, registry: Registry, start: Start
+) -> None:
+    start(more='stop: {rejected: "40%"}\n')
+    make(database, 40)
+    judge(database, registry, "rejected", 10)
+    judge(database, registry, "approved", 9)
+    assert state_of(database)[0] == "running"
+    judge(database, registry, "approved", 1)
+    assert state_of(database)[2] == "stop rule rejected: 10 of 20 rejected, the limit is 40%"
+
+
+def test_taking_back_an_approval_stops_a_campaign_whose_share_it_raises(
+    database: Database, registry: Registry, start: Start
+) -> None:
+    start(more='stop: {rejected: "34%"}\n')
+    make(database, 40)
+    judge(database, registry, "approved", 14)
+    judge(database, registry, "rejected", 7)
+    assert state_of(database)[0] == "running"  # 7 of 21
+    with database.begin() as connection:
+        last = connection.execute(text("select id, item_id, version from decision where number = 14")).first()
+    assert last is not None
+    undo = Wish(id=uuid.uuid4(), item=last[1], version=last[2], seen=last[0], verdict="cleared", undoes=last[0])
+    assert decide(database, registry, ADMIN, "drop", [undo])[0].outcome == "recorded"
+    assert state_of(database)[2] == "stop rule rejected: 7 of 20 rejected, the limit is 34%"
+
+
+def test_a_decision_counts_only_what_it_can_change(database: Database, registry: Registry, start: Start) -> None:
+    start(more='stop: {images: 41, failed: "50%", rejected: "40%"}\n')
+    make(database, 40)
+    judge(database, registry, "approved", 30)
+    counted: list[tuple[str, Any]] = []
+
+    def note(*given: Any) -> None:
+        if "since" in (given[3] or {}):
+            counted.append(("rejected" if "decision" in given[2] else "another", given[3].get("last")))
+
+    event.listen(database.engine(), "before_cursor_execute", note)
+    judge(database, registry, "approved", 1)
+    judge(database, registry, "rejected", 1)
+    event.remove(database.engine(), "before_cursor_execute", note)
+    assert counted == [("rejected", ENOUGH + 1), ("rejected", None)]
 
 
 def test_a_stopped_campaign_starts_again_with_another_rule_or_anyway_and_then_counts_anew(
