@@ -54,6 +54,12 @@ class Settings:
         "keeps is left out)",
         known=("all", "not-white"),
     )
+    compile: str = _setting(
+        "auto",
+        "whether the model's blocks are compiled, which takes a minute at the first start: auto (large models on NVIDIA "
+        "GPUs), on or off",
+        known=("auto", "on", "off"),
+    )
     cache_gb: float = _setting(10.0, "most that encoded prompts and references take on disk; 0: none are kept")
     plugins: tuple[str, ...] = _setting((), "only these plugins are loaded, separated by commas; empty: all")
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")

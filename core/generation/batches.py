@@ -89,9 +89,9 @@ def main_tensors(jobs: Sequence[Job], model: Model) -> Tensors:
     references = [job.references_RD for job in jobs if job.references_RD is not None]
     roles = None
     if model.roles is not None:
-        roles = torch.stack([role_bias(job.layout, model.roles, job.roles) for job in jobs]).to(
-            model.device, model.precision
-        )
+        noisy = model.roles.to(model.device)
+        each = [role_bias(job.layout, noisy, [one.to(model.device) for one in job.roles]) for job in jobs]
+        roles = torch.stack(each).to(model.precision)
     return Tensors(
         text_BTE=torch.stack([job.words.text_TE for job in jobs]).to(model.device, model.precision),
         pooled_BP=torch.stack([job.words.pooled_P for job in jobs]).to(model.device, model.precision),

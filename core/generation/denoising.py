@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from core.generation.attention import kernels
 from core.generation.batches import Job, Tensors, main_tensors, negative_tensors, noise_of
 from core.generation.schedule import euler_step, guidance_at, second_pass
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from core.generation.model import Model
+    from core.generation.transformer import Predict
 
 
 def denoise(jobs: Sequence[Job], model: Model) -> Iterator[Tensor]:
@@ -27,52 +29,54 @@ def denoise(jobs: Sequence[Job], model: Model) -> Iterator[Tensor]:
     """
     import torch
 
-    with torch.no_grad():
-        latent_BSD = noise_of(jobs, model.vae.config.latent_channels).to(model.device)
-        main, negative = main_tensors(jobs, model), negative_tensors(jobs, model)
     steps = jobs[0].request.steps
     sigmas = model.schedule.sigmas(steps, jobs[0].layout.noisy.tokens)
     wait = waiter(model.device)
+    with torch.no_grad():
+        latent_BSD = noise_of(jobs, model.vae.config.latent_channels).to(model.device)
+        velocity_at = predictor(jobs, sigmas[:-1], model)
     for step in range(steps):
-        with torch.no_grad():
-            velocity = velocity_at(step, latent_BSD, sigmas[step], jobs, main, negative, model)
+        with torch.no_grad(), kernels(model.device):
+            velocity = velocity_at(step, latent_BSD)
             latent_BSD = euler_step(latent_BSD, velocity, sigmas[step], sigmas[step + 1])
         wait()
         yield latent_BSD
 
 
-def velocity_at(
-    step: int,
-    latent_BSD: Tensor,
-    sigma: float,
-    jobs: Sequence[Job],
-    main: Tensors,
-    negative: Tensors | None,
-    model: Model,
-) -> Tensor:
-    """The predicted velocity, float32: one pass, or with true CFG negative + scale · (positive - negative)."""
+def predictor(jobs: Sequence[Job], sigmas: Sequence[float], model: Model) -> Predict:
+    """The velocity of each step, float32: one pass, or with true CFG negative + scale · (positive - negative)."""
     import torch
 
-    def predict(tensors: Tensors, guidance: Sequence[float]) -> Tensor:
-        timestep_B = torch.full((len(jobs),), sigma * model.schedule.timesteps, device=model.device)
-        velocity: Tensor = model.transformer(
-            noisy_BSD=latent_BSD.to(model.precision),
-            references_BRD=tensors.references_BRD,
+    steps, requests = range(len(sigmas)), [job.request for job in jobs]
+
+    def begin(tensors: Tensors, guidance: list[list[float]]) -> Predict:
+        timestep_I = torch.tensor([sigma * model.schedule.timesteps for sigma in sigmas], device=model.device)
+        predict = model.transformer.begin(
             text_BTE=tensors.text_BTE,
             pooled_BP=tensors.pooled_BP,
-            timestep_B=timestep_B,
-            guidance_B=torch.tensor(guidance, device=model.device) if model.guided else None,
+            references_BRD=tensors.references_BRD,
             rotation=tensors.rotation,
             roles_BLW=tensors.roles_BLW,
+            timestep_IB=timestep_I[:, None].expand(-1, len(jobs)),
+            guidance_IB=torch.tensor(guidance, device=model.device) if model.guided else None,
         )
-        return velocity.float()
+        return lambda step, latent_BSD: predict(step, latent_BSD.to(model.precision)).float()
 
-    velocity = predict(main, [guidance_at(step, job.request) for job in jobs])
-    if negative is None or not second_pass(step, jobs[0].request):
-        return velocity
-    away = predict(negative, [job.request.negative_guidance for job in jobs])
-    scale_B11 = torch.tensor([job.request.true_cfg for job in jobs], device=velocity.device)[:, None, None]
-    return away + scale_B11 * (velocity - away)
+    toward = begin(main_tensors(jobs, model), [[guidance_at(step, one) for one in requests] for step in steps])
+    tensors = negative_tensors(jobs, model)
+    if tensors is None:
+        return toward
+    away = begin(tensors, [[one.negative_guidance for one in requests]] * len(steps))
+    scale_B11 = torch.tensor([one.true_cfg for one in requests], device=model.device)[:, None, None]
+
+    def guided(step: int, latent_BSD: Tensor) -> Tensor:
+        velocity = toward(step, latent_BSD)
+        if not second_pass(step, requests[0]):
+            return velocity
+        negative = away(step, latent_BSD)
+        return negative + scale_B11 * (velocity - negative)
+
+    return guided
 
 
 def waiter(device: str) -> Callable[[], None]:

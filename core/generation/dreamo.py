@@ -21,6 +21,7 @@ from core.cards import ModelCard
 from core.errors import BadInput, OutOfMemory, Problem
 from core.generation.batches import Job, grouped, layout_of
 from core.generation.caches import TensorCache, key_of
+from core.generation.memory import is_scarce
 from core.generation.sequence import PIXELS_PER_TOKEN, Grid, pack, with_kept
 from core.generation.white_ground import kept_tokens
 from core.requests import Image, Preparation, Request
@@ -139,7 +140,8 @@ class DreamO:
         wanted = [text for request in requests for text in texts_of(request)]
         before = model.text.encoded
         words = {text: self._words(text) for text in dict.fromkeys(wanted)}
-        if model.text.encoded == before or model.plan.mode in ("model", "group"):
+        idle = model.text.encoded == before and is_scarce(model.device)
+        if idle or model.plan.mode in ("model", "group"):
             model.text.to("cpu")
         return [
             self._job(index, request, words, given)

@@ -5,8 +5,8 @@ model     each model comes to the device for its part and leaves again.
 group     the transformer's blocks come one after another; the slowest, and it needs the least.
 fp8       as resident, with fp8 linear layers (torchao): other pixels, so it is never chosen by itself.
 
-The first three give the same image, but for the last bits where T5 has to work on the CPU. Text encoders leave the
-device as soon as a call did not need them.
+The first three give the same image, but for the last bits: `group` goes through diffusers' own blocks, and T5 may
+have to work on the CPU. Text encoders leave the device when a call did not need them and room is scarce.
 """
 
 from __future__ import annotations
@@ -106,8 +106,17 @@ def bytes_of(module: nn.Module) -> int:
     return sum(weight.numel() * weight.element_size() for weight in module.parameters())
 
 
-def place(transformer: Any, plan: Plan, device: str) -> None:
-    """Brings the transformer to where the plan wants it before its first step."""
+def is_scarce(device: str) -> bool:
+    """Whether a larger batch might want what the text encoders occupy."""
+    return free_bytes(device) < 3 * WORKSPACE
+
+
+def place(transformer: Any, plan: Plan, device: str) -> Any:
+    """Brings the transformer to where the plan wants it before its first step, and lays it out for that.
+
+    Returns:
+        A `FusedTransformer`, which has taken over its weights; where blocks come one after another, itself.
+    """
     if plan.mode == "group":
         import torch
         from diffusers.hooks import apply_group_offloading
@@ -120,15 +129,21 @@ def place(transformer: Any, plan: Plan, device: str) -> None:
             num_blocks_per_group=1,
             use_stream=device.startswith("cuda"),
         )
-        return
+        return transformer
+    from core.generation.fused import FusedTransformer
+
     if plan.mode != "model":
         transformer.to(device)
+    fused = FusedTransformer(transformer)
     if plan.mode == "fp8":
-        quantize_to_fp8(transformer)
+        quantize_to_fp8(fused)
+    return fused
 
 
-def quantize_to_fp8(transformer: Any) -> None:
-    """fp8 linear layers in the blocks, one scale a row: a scale a tensor would let batch mates change an image.
+def quantize_to_fp8(transformer: nn.Module) -> None:
+    """fp8 linear layers in a fused transformer's blocks.
+
+    One scale a row: with one a tensor, batch mates would change an image.
 
     Raises:
         DreamlineError: torchao is not installed.
@@ -140,6 +155,6 @@ def quantize_to_fp8(transformer: Any) -> None:
     import torch
 
     def repeated(module: torch.nn.Module, name: str) -> bool:
-        return isinstance(module, torch.nn.Linear) and "transformer_blocks" in name and "norm" not in name
+        return isinstance(module, torch.nn.Linear) and "_blocks." in name
 
     quantize_(transformer, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), filter_fn=repeated)

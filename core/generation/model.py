@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cards import ModelCard
 from core.errors import BadInput
-from core.generation import memory
+from core.generation import compiling, memory
 from core.generation.files import (
     adapter_file,
     base_folder,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from core.generation.fused import FusedTransformer
     from core.generation.transformer import DreamOTransformer
 
 log = logging.getLogger("dreamline")
@@ -60,7 +61,7 @@ class Model:
     schedule: Schedule
     text: TextEncoders
     vae: Any
-    transformer: DreamOTransformer
+    transformer: DreamOTransformer | FusedTransformer
     roles: RoleVectors | None
     fingerprints: dict[str, Any]
     kind_roles: dict[Path, RoleVectors] = field(default_factory=dict)
@@ -161,7 +162,8 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
         memory.bytes_of(text.t5),
     )
     log.info("model %s on %s: %s (%s)", card.name, device, plan.mode, plan.why)
-    memory.place(transformer, plan, device)
+    placed = memory.place(transformer, plan, device)
+    compiling.prepare(placed, settings, device)
     embeddings = embeddings_file(card, settings)
     fingerprints = {
         "text": [
@@ -175,7 +177,7 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
         "vae": [component_hashes(base / "vae", notes), str(rounded), device.split(":")[0]],
     }
     roles = RoleVectors(rows[TASK], rows[INDEX]) if rows else None
-    return Model(card, device, precision, plan, schedule, text, vae, transformer, roles, fingerprints)
+    return Model(card, device, precision, plan, schedule, text, vae, placed, roles, fingerprints)
 
 
 def read_schedule(base: Path) -> Schedule:

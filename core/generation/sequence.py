@@ -77,6 +77,10 @@ class RoleVectors:
     task_2W: Tensor
     index_KW: Tensor
 
+    def to(self, device: str) -> RoleVectors:
+        """The same there: a role for each token is made of few rows, which are quickly brought over."""
+        return RoleVectors(self.task_2W.to(device), self.index_KW.to(device))
+
 
 def pack(latent_BCHW: Tensor) -> Tensor:
     """Joins each 2 x 2 latents into one token: (B, C, H, W) → (B, H/2 · W/2, 4 C), channel before place."""

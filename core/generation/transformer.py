@@ -19,6 +19,9 @@ from diffusers import FluxTransformer2DModel
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
+Predict = Callable[[int, Tensor], Tensor]
+"""(step, noisy tokens (B, S, D)) → their velocity (B, S, D), for the batch that was begun."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
@@ -27,11 +30,23 @@ class Rotation:
     cos: Tensor
     sin: Tensor
 
+    @classmethod
+    def of(cls, embed: Any, ids_BN3: Tensor) -> Rotation:
+        """From positions, by FLUX's `pos_embed`: once a batch, for they don't change from step to step."""
+        tables = [embed(ids_N3) for ids_N3 in ids_BN3]
+        cos, sin = (torch.stack(parts)[:, :, None] for parts in zip(*tables, strict=True))
+        return cls(cos, sin)
+
     def __call__(self, x_BNHK: Tensor) -> Tensor:
-        """Turns each pair of channels by its angle (rotary embedding, interleaved pairs)."""
-        even, odd = x_BNHK.unflatten(-1, (-1, 2)).unbind(-1)
-        turned = torch.stack([-odd, even], dim=-1).flatten(-2)
-        return (x_BNHK.float() * self.cos + turned.float() * self.sin).to(x_BNHK.dtype)
+        """Queries or keys, turned."""
+        return rotated(x_BNHK, self.cos, self.sin)
+
+
+def rotated(x_BNHK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turns each pair of channels by its angle (rotary embedding, interleaved pairs)."""
+    even, odd = x_BNHK.unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack([-odd, even], dim=-1).flatten(-2)
+    return (x_BNHK.float() * cos + turned.float() * sin).to(x_BNHK.dtype)
 
 
 class JointAttention:
@@ -101,10 +116,36 @@ class DreamOTransformer(FluxTransformer2DModel):  # type: ignore[misc]
         self.set_attn_processor(JointAttention())
 
     def rotation(self, ids_BN3: Tensor) -> Rotation:
-        """Computed once a batch: positions don't change from step to step."""
-        tables = [self.pos_embed(ids_N3) for ids_N3 in ids_BN3]
-        cos, sin = (torch.stack(parts)[:, :, None] for parts in zip(*tables, strict=True))
-        return Rotation(cos, sin)
+        """Cosine and sine of all positions, text first."""
+        return Rotation.of(self.pos_embed, ids_BN3)
+
+    def begin(
+        self,
+        *,
+        text_BTE: Tensor,
+        pooled_BP: Tensor,
+        references_BRD: Tensor | None,
+        rotation: Rotation,
+        roles_BLW: Tensor | None,
+        timestep_IB: Tensor,
+        guidance_IB: Tensor | None,
+    ) -> Predict:
+        """One batch, of which all steps are known: I steps' timesteps and guidance, the rest as in `forward`."""
+
+        def predict(step: int, noisy_BSD: Tensor) -> Tensor:
+            velocity: Tensor = self(
+                noisy_BSD,
+                references_BRD,
+                text_BTE,
+                pooled_BP,
+                timestep_IB[step],
+                None if guidance_IB is None else guidance_IB[step],
+                rotation,
+                roles_BLW,
+            )
+            return velocity
+
+        return predict
 
     def forward(
         self,

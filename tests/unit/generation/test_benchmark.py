@@ -7,21 +7,57 @@ import json
 import pytest
 
 from benchmarks import generate
+from benchmarks.generation import ceilings
+from benchmarks.generation.profiles import kind_of
+from benchmarks.generation.sizes import FULL
+from core.generation.fused import FusedTransformer
 
 
-def test_the_benchmark_measures_each_mode_beside_plain_diffusers(capsys):
-    made = generate.main(["--device", "cpu", "--references", "0", "2", "--times", "1", "--json"])
+def test_each_way_is_measured_beside_plain_diffusers_and_written(tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    told = generate.main(
+        ["--device", "cpu", "--ways", "plain", "fused", "--references", "0", "2", "--times", "1"]
+        + ["--parts", "ways", "rest", "agreement", "--write", str(file)]
+    )
+    assert json.loads(file.read_text()) == told
+    assert [(one["way"], one["references"]) for one in told["ways"]] == [
+        *(("plain", count) for count in (0, 2)),
+        *(("fused", count) for count in (0, 2)),
+    ]
+    assert told["ways"][1]["tokens"] == 64 + 16 * 16 + 2 * 8 * 8
+    assert all(one["denoise"] > 0 for one in told["ways"])
+    assert set(told["rest"]) == {"reference", "decode", "file"}
+    assert max(told["agreement"]["plain"]) == 0
+    assert 0 < max(told["agreement"]["fused"]) < 1e-6
+    assert "of plain" in capsys.readouterr().out
+
+
+def test_a_campaign_and_many_shapes_are_measured(capsys):
+    arguments = ["--device", "cpu", "--ways", "exact", "--parts", "campaign", "mixed", "--images", "3", "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        compiled = FusedTransformer.compile_blocks
+        patch.setattr(FusedTransformer, "compile_blocks", lambda self: compiled(self, backend="eager"))
+        generate.main(arguments)
     told = json.loads(capsys.readouterr().out)
-    assert [(one.mode, one.references) for one in made] == [("resident", 0), ("resident", 2)]
-    assert told["figures"][1]["tokens"] == 64 + 16 * 16 + 2 * 8 * 8
-    assert all(one["plain_denoise"] > 0 and one["denoise"] > 0 for one in told["figures"])
+    assert told["campaign"]["image"] >= told["campaign"]["denoise"] > 0
+    assert (told["mixed"]["shapes"], told["mixed"]["compiled"]) == (26, 0)
 
 
 @pytest.mark.parametrize(("references", "seconds"), [(0, 1.19), (1, 1.53), (2, 1.89), (3, 2.29)])
 def test_the_floor_of_the_full_size_is_the_known_one(references, seconds):
-    from types import SimpleNamespace
-
-    config = SimpleNamespace(num_layers=19, num_single_layers=38)
-    model = SimpleNamespace(transformer=SimpleNamespace(config=config, inner_dim=3072))
     tokens = 512 + 4096 + 1024 * references
-    assert generate.floor_of(generate.FULL, tokens, model, 790, 632) == pytest.approx(seconds, abs=0.006)
+    assert ceilings.floor_of(FULL, tokens, 790, 632) == pytest.approx(seconds, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16", "attention"),
+        ("void pytorch_flash::flash_fwd_kernel<Flash_fwd_kernel_traits>", "attention"),
+        ("triton_red_fused__fused_rms_norm__scaled_dot_product_cudnn_attention__to_copy", "compiled passes"),
+        ("nvjet_sm90_tst_256x128_64x4_1x2_h_bz_coopA_bias_TNT", "products"),
+        ("void at::native::elementwise_kernel<128, 4, MulFunctor>", "single passes"),
+    ],
+)
+def test_kernels_are_sorted_by_what_they_do(kernel, kind):
+    assert kind_of(kernel) == kind

@@ -138,7 +138,7 @@ def test_each_step_is_told_and_a_cancelled_job_stops_within_one(ask, dreamo):
     list(dreamo.generate(*zip(*[ask(), ask(steps=2)], strict=True), lambda *step: told.append(step)))
     assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     calls = []
-    hook = dreamo.model.transformer.register_forward_hook(lambda *_: calls.append(1))
+    hook = dreamo.model.transformer.single_blocks[0].register_forward_hook(lambda *_: calls.append(1))
 
     def stop(step, steps):
         raise Stopped("not wanted any more")
@@ -360,13 +360,3 @@ def test_a_vae_that_does_not_fit_is_a_clear_error(part, ask, own_settings, card,
     monkeypatch.setattr(generator.model.vae, part, never)
     with pytest.raises(OutOfMemory, match=f"{part[:-1]}ing .* does not fit"):
         list(generator.generate(*zip(*[ask((32, 32))], strict=True)))
-
-
-def test_blocks_compile_without_a_graph_break(ask, own_settings, card):
-    """What regional compilation needs; the result is the same to rounding."""
-    generator = DreamO(card, own_settings, "cpu")
-    asked = [*zip(*[ask((32, 32), seed=1), ask((32, 32), seed=2)], strict=True)]
-    expected = generator.latents(*asked)
-    generator.model.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
-    found = generator.latents(*asked)
-    assert all((one - other).abs().max() < 1e-5 for one, other in zip(found, expected, strict=True))

@@ -55,12 +55,12 @@ def test_a_device_that_is_not_here_is_named(asked, monkeypatch):
         resolve_device(asked)
 
 
-@pytest.mark.parametrize("mode", ["group", "model"])
-def test_offloading_changes_no_byte(mode, ask, own_settings, card):
+@pytest.mark.parametrize(("mode", "most"), [("model", 0.0), ("group", 1e-5)])
+def test_offloading_changes_nothing_but_the_last_bits(mode, most, ask, own_settings, card):
     asked = [*zip(*[ask((32, 32), seed=1), ask((32, 32), seed=2)], strict=True)]
     resident = DreamO(card, own_settings, "cpu").latents(*asked)
     moved = DreamO(card, replace(own_settings, memory=mode), "cpu").latents(*asked)
-    assert all(torch.equal(one, other) for one, other in zip(resident, moved, strict=True))
+    assert all((one - other).abs().max() <= most for one, other in zip(resident, moved, strict=True))
 
 
 def test_a_precision_that_is_none_is_named(ask, own_settings, card):
@@ -107,7 +107,11 @@ def test_one_model_after_another_is_on_the_device(ask, own_settings, card, monke
     assert moves == expected
 
 
-def test_text_encoders_leave_when_a_call_needs_them_no_more(ask, own_settings, card, monkeypatch):
+@pytest.mark.parametrize(("free", "expected"), [(GB, ["cpu:0", "cpu"]), (100 * GB, ["cpu:0"])])
+def test_text_encoders_leave_when_not_needed_and_memory_is_scarce(
+    free, expected, ask, own_settings, card, monkeypatch
+):
+    monkeypatch.setattr("core.generation.memory.free_bytes", lambda device: free)
     generator = DreamO(card, replace(own_settings, cache_gb=0.0), "cpu")
     moves = []
     move = generator.model.text.to
@@ -115,4 +119,4 @@ def test_text_encoders_leave_when_a_call_needs_them_no_more(ask, own_settings, c
     generator.model.plan = choose("resident", "cpu:0", GB, 0, 0)
     for seed in (1, 2):
         list(generator.generate(*zip(*[ask(seed=seed)], strict=True)))
-    assert moves == ["cpu:0", "cpu"]
+    assert moves == expected

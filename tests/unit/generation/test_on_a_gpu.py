@@ -37,11 +37,19 @@ def test_the_same_batch_twice_gives_the_same_bytes(ask, own_settings, card):
     assert [one.picture.tobytes() for one in first] == [one.picture.tobytes() for one in second]
 
 
-@pytest.mark.parametrize("mode", ["model", "group"])
-def test_exact_modes_give_the_same_latents(mode, ask, own_settings, card):
-    resident = on_gpu(card, own_settings, memory="resident").latents(*asked(ask))
-    moved = on_gpu(card, own_settings, memory=mode).latents(*asked(ask))
-    assert all(torch.equal(one, other) for one, other in zip(resident, moved, strict=True))
+@pytest.mark.parametrize(("mode", "most"), [("model", 0.0), ("group", 1e-3)])
+def test_exact_modes_give_the_same_latents(mode, most, ask, own_settings, card):
+    given = {"precision": "float32"}
+    resident = on_gpu(card, own_settings, memory="resident", **given).latents(*asked(ask))
+    moved = on_gpu(card, own_settings, memory=mode, **given).latents(*asked(ask))
+    assert all((one - other).abs().max() <= most for one, other in zip(resident, moved, strict=True))
+
+
+def test_compiled_blocks_give_the_same_latents_to_rounding(ask, own_settings, card):
+    given = {"precision": "float32"}
+    eager = on_gpu(card, own_settings, compile="off", **given).latents(*asked(ask))
+    compiled = on_gpu(card, own_settings, compile="on", **given).latents(*asked(ask))
+    assert all((one - other).abs().max() <= 1e-3 for one, other in zip(eager, compiled, strict=True))
 
 
 def test_decoding_beside_the_next_batch_changes_no_byte(ask, own_settings, card):
@@ -55,7 +63,7 @@ def test_decoding_beside_the_next_batch_changes_no_byte(ask, own_settings, card)
 def test_a_cancelled_job_queues_no_further_step(ask, own_settings, card):
     generator = on_gpu(card, own_settings)
     calls = []
-    generator.model.transformer.register_forward_hook(lambda *_: calls.append(1))
+    generator.model.transformer.single_blocks[0].register_forward_hook(lambda *_: calls.append(1))
 
     def stop(step, steps):
         raise Stopped("enough")

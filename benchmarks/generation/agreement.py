@@ -1,0 +1,41 @@
+"""How far bfloat16 strays from a float32 run of the same job, step by step: ours beside plain diffusers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmarks.generation.sizes import Size, build_model, free, job_of, square
+from benchmarks.generation.ways import Shape, diffusers_transformer, plain_steps, prepare
+from core.generation.model import Model
+from core.generation.sequence import RoleVectors
+
+
+def without_roles(model: Model) -> Model:
+    """The model with role vectors of 0: diffusers' own transformer has none."""
+    assert model.roles is not None
+    model.roles = RoleVectors(torch.zeros_like(model.roles.task_2W), torch.zeros_like(model.roles.index_KW))
+    return model
+
+
+def strays(size: Size, device: str, ways: list[str], references: int) -> dict[str, list[float]]:
+    """For each way, ‖latents - float32's‖ / ‖float32's‖ after each step."""
+    theirs = diffusers_transformer(size, device, torch.float32)
+    model = without_roles(build_model(size, device, "resident", Shape(theirs)))
+    model.precision = torch.float32
+    job = job_of(size, square(size, references), model)
+    exact = [latent.cpu().double() for latent in plain_steps(theirs, model, job)]
+    del theirs, model
+    free()
+    found = {}
+    for way in ways:
+        model, steps = prepare(way, size, device)
+        job = job_of(size, square(size, references), without_roles(model))
+        found[way] = [relative(latent, known) for latent, known in zip(steps(job), exact, strict=True)]
+        del model, steps
+        free()
+    return found
+
+
+def relative(found: Tensor, known: Tensor) -> float:
+    return float((found.cpu().double() - known).norm() / known.norm())

@@ -1,0 +1,23 @@
+"""Which kernel multiplies queries, keys and values: chosen here and nowhere else."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+
+def kernels(device: str) -> AbstractContextManager[None]:
+    """Inside, torch's attention takes cuDNN's kernel on NVIDIA GPUs where it can be had, else what it would take.
+
+    At FLUX's shapes cuDNN's is nearly twice as fast on Hopper as the one that torch prefers (docs/performance.md).
+    """
+    if not device.startswith("cuda"):
+        return nullcontext()
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    order = [
+        SDPBackend.CUDNN_ATTENTION,
+        SDPBackend.FLASH_ATTENTION,
+        SDPBackend.EFFICIENT_ATTENTION,
+        SDPBackend.MATH,
+    ]
+    return sdpa_kernel(order, set_priority=True)

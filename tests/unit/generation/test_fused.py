@@ -1,0 +1,120 @@
+"""The transformer that makes images: the same numbers as the one that is trained, in fewer passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.errors import BadInput
+from core.generation.dreamo import DreamO
+from core.generation.fused import FusedTransformer
+from core.generation.sequence import Grid, Layout, position_ids
+from core.generation.transformer import DreamOTransformer
+
+SHAPE = {
+    "num_layers": 2,
+    "num_single_layers": 3,
+    "num_attention_heads": 4,
+    "attention_head_dim": 32,
+    "joint_attention_dim": 24,
+    "pooled_projection_dim": 16,
+    "axes_dims_rope": (8, 12, 12),
+}
+STEPS = 3
+
+
+def build(guided=True):
+    torch.manual_seed(0)
+    model = DreamOTransformer(guidance_embeds=guided, **SHAPE).eval().double()
+    return model.requires_grad_(requires_grad=False)
+
+
+def given(model, layouts, *, roles=True, guided=True):
+    """What a batch of these layouts begins with, and its noisy tokens."""
+    draw = torch.Generator().manual_seed(1)
+    batch, one = len(layouts), layouts[0]
+
+    def rand(*shape):
+        return torch.randn(batch, *shape, generator=draw, dtype=torch.float64)
+
+    shown = layouts if len(set(layouts)) > 1 else layouts[:1]
+    steps = torch.tensor([900.0, 500.0, 20.0], dtype=torch.float64)[:, None].expand(STEPS, batch)
+    told = {
+        "text_BTE": rand(one.text, 24),
+        "pooled_BP": rand(16),
+        "references_BRD": rand(one.reference_tokens, 64) if one.references else None,
+        "rotation": model.rotation(torch.stack([position_ids(layout) for layout in shown])),
+        "roles_BLW": rand(one.noisy.tokens + one.reference_tokens, 128) if roles else None,
+        "timestep_IB": steps,
+        "guidance_IB": 3.5 + torch.rand(STEPS, batch, generator=draw).double() if guided else None,
+    }
+    return told, rand(one.noisy.tokens, 64)
+
+
+WIDE, HIGH = Grid(1, 6), Grid(3, 2)
+CASES = {
+    "no references": ([Layout(5, Grid(3, 4))], False, True),
+    "one reference, roles": ([Layout(7, Grid(3, 4), (Grid(2, 3),))], True, True),
+    "two, without guidance embedding": ([Layout(7, Grid(3, 4), (Grid(2, 3), Grid(1, 2)))], True, False),
+    "a batch of one layout": ([Layout(7, Grid(3, 4), (WIDE,))] * 3, True, True),
+    "a batch of two layouts": ([Layout(7, Grid(3, 4), (WIDE,)), Layout(7, Grid(3, 4), (HIGH,))], True, True),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", CASES)
+def test_every_step_is_that_of_diffusers_blocks(case):
+    layouts, roles, guided = CASES[case]
+    model = build(guided)
+    told, noisy = given(model, layouts, roles=roles, guided=guided)
+    predict = model.begin(**told)
+    expected = [predict(step, noisy) for step in range(STEPS)]
+    predict = FusedTransformer(model).begin(**told)
+    for step in range(STEPS):
+        assert torch.allclose(predict(step, noisy), expected[step], atol=1e-12)
+
+
+def test_it_takes_the_weights_over():
+    model = build()
+    weights = sum(weight.numel() for weight in model.parameters())
+    fused = FusedTransformer(model)
+    assert sum(weight.numel() for weight in fused.parameters()) == weights
+    assert not len(model.transformer_blocks)
+    assert not len(model.single_transformer_blocks)
+
+
+@torch.no_grad()
+def test_blocks_compile_whole_and_never_again_after_two_shapes():
+    """One image and several are compiled once each; other sizes, proportions and numbers of references are not."""
+    model = build()
+    sizes = [Grid(3, 4), Grid(4, 3), Grid(5, 5), Grid(2, 7)]
+    shapes = [Layout(7, size, references) for size in sizes for references in [(), (WIDE,), (HIGH, Grid(2, 3))]]
+    batches = [[layout] * count for layout in shapes for count in (1, 2, 3)]
+    all_told = [given(model, layouts) for layouts in batches]
+    expected = [model.begin(**told)(0, noisy) for told, noisy in all_told]
+    fused = FusedTransformer(model)
+    torch._dynamo.reset()
+    fused.compile_blocks(backend="eager")
+    for (told, noisy), known in list(zip(all_told, expected, strict=True))[3:5]:
+        assert torch.allclose(fused.begin(**told)(0, noisy), known, atol=1e-12)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for (told, noisy), known in zip(all_told, expected, strict=True):
+            assert torch.allclose(fused.begin(**told)(0, noisy), known, atol=1e-12)
+
+
+def test_a_campaign_with_compiled_blocks_makes_the_same_images(ask, own_settings, card, monkeypatch):
+    asked = [*zip(*[ask((32, 32), seed=1), ask((32, 32), seed=2)], strict=True)]
+    expected = DreamO(card, own_settings, "cpu").latents(*asked)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    compile_blocks = FusedTransformer.compile_blocks
+    monkeypatch.setattr(FusedTransformer, "compile_blocks", lambda self: compile_blocks(self, backend="eager"))
+    found = DreamO(card, replace(own_settings, compile="on"), "cpu").latents(*asked)
+    assert all((one - other).abs().max() < 1e-5 for one, other in zip(found, expected, strict=True))
+
+
+def test_compiling_blocks_that_come_one_by_one_is_refused(ask, own_settings, card):
+    settings = replace(own_settings, compile="on", memory="group")
+    with pytest.raises(BadInput, match="DREAMLINE_COMPILE"):
+        DreamO(card, settings, "cpu").latents(*zip(*[ask()], strict=True))
