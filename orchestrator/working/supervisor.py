@@ -42,7 +42,7 @@ CHANCES = 2
 """Processes in a row that a plugin may take along while it scores images before it is asked no more."""
 
 REVIEW = 0.25
-"""Seconds between two looks whether what is under way is still wanted."""
+"""Seconds between two looks whether what is under way is still wanted, and at the memory of the processes."""
 
 ASK = 0.5
 """Seconds between two questions for more work while there was none."""
@@ -80,7 +80,7 @@ class Supervisor:
         self._finisher = Station("finish") if desk.table == "job" else None
         self._hands = Hands()
         self._taken_along: Counter[str] = Counter()
-        self._renewed = self._reviewed = 0.0
+        self._renewed = self._reviewed = self._weighed = 0.0
 
     def work(self, more: Callable[[], Taken], stopping: Callable[[], bool], hurry: Callable[[], bool]) -> int:
         """Works until there is no more; returns how much was claimed.
@@ -179,6 +179,8 @@ class Supervisor:
             error = self._past_limits(station, now)
             if error is not None:
                 self._end(station, error)
+        if now - self._weighed > REVIEW:
+            self._weighed = now
 
     def _hear(self, station: Station) -> None:
         """Takes what a process has said by now; results that lie there together are recorded together."""
@@ -275,7 +277,7 @@ class Supervisor:
         ):
             if since is not None and now - since > seconds:
                 return {"class": causes.TIME, "message": f"not done after {seconds:g} s ({variable})"}
-        if station.memory() > self._limit:
+        if now - self._weighed > REVIEW and station.memory() > self._limit:
             message = f"its process took more than {self._limit / 2**30:.1f} GB (DREAMLINE_CHILD_MEMORY_GB)"
             return {"class": causes.MEMORY, "message": message}
         return None
