@@ -13,12 +13,12 @@ from dashboard import queries, visit
 from dashboard.office import office
 from dashboard.queries import Overview
 from orchestrator import campaigns
-from orchestrator.cli.forecast import tell_pilot
 from orchestrator.pilots import read_pilot
 from orchestrator.progress import Failure, Progress, read_failures, read_progress
 from orchestrator.reviewing.decisions import set_two_step
 from orchestrator.reviewing.people import Actor, Right
 from orchestrator.running import wake_all
+from orchestrator.telling import tell_pilot
 
 AT_ONCE = 30
 """Campaigns on one page of the list."""

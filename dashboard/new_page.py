@@ -12,13 +12,13 @@ from dashboard import visit
 from dashboard.office import Office, office
 from orchestrator import campaigns
 from orchestrator.cli.demo import DEMO, example
-from orchestrator.cli.plan import in_words
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.prospect import Prospect, look_ahead
 from orchestrator.records.models import pin_files, recorded_files
 from orchestrator.reviewing.people import Actor, Right
 from orchestrator.running import wake_all
+from orchestrator.telling import tell_estimate
 from orchestrator.uploads import Uploaded, bounds, unpack
 
 
@@ -108,7 +108,7 @@ def _draw_prospect(prospect: Prospect) -> None:
             f"{lost:,} approved images would be replaced or no longer asked for.", icon=":material/warning:"
         )
     if prospect.estimate.images:
-        st.markdown(f"Takes {visit.escaped(in_words(prospect.estimate))}")
+        st.markdown(f"Takes {visit.escaped(tell_estimate(prospect.estimate))}")
 
 
 def _plan(here: Office, file: Path) -> Prospect:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,14 +13,13 @@ from core.errors import Problem
 from core.settings import Settings
 from orchestrator import pilots
 from orchestrator.pilots import Pilot
-from orchestrator.planning.comparison import Comparison, compare, read_states
+from orchestrator.planning.comparison import Comparison, compare
 from orchestrator.planning.estimate import Estimate, Shape, Speed, count_workers, estimate, read_speeds
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.sample import cell_of, draw_sample
 from orchestrator.planning.stops import in_time, read_rules
-from orchestrator.planning.writing import Outlook, read_sampled_cells
+from orchestrator.planning.writing import Outlook, count_outlook, read_sampled_cells
 from orchestrator.records.models import hash_files
-from orchestrator.records.states import Work
 from orchestrator.tallies import read_spent
 
 
@@ -121,11 +119,8 @@ def look_ahead(
         pilot: how many items a pilot would make first; 0: there is none.
     """
     against = compare(connection, plan)
-    open_jobs = {
-        item.job: None
-        for item, one in zip(plan.items, against.items, strict=False)
-        if one.image in ("to make", "under way")
-    }
+    images = {item.job: one.image for item, one in zip(plan.items, against.items, strict=False)}
+    open_jobs = [job for job, image in images.items() if image in ("to make", "under way")]
     able = count_workers(connection, plan.model.name)
     shapes = _Shapes(plan, read_speeds(connection, plan.brief.card.name), workers or able or 1)
     whole = shapes.estimate(open_jobs)
@@ -141,7 +136,7 @@ def look_ahead(
     over = _budget(connection, campaign, plan, sample or whole)
     return Prospect(
         plan,
-        _outlook(connection, plan, against),
+        count_outlook(connection, plan, images),
         against,
         whole,
         sample,
@@ -190,21 +185,6 @@ def _sampled(connection: Connection | None, campaign: int | None, plan: Plan, si
     known = connection is not None and campaign is not None
     before = read_sampled_cells(connection, campaign) if known else set()  # type: ignore[arg-type]
     return {plan.items[place].job for place in draw_sample(plan.items, size, before)}
-
-
-def _outlook(connection: Connection | None, plan: Plan, against: Comparison) -> Outlook:
-    states = {item.job: one.image for item, one in zip(plan.items, against.items, strict=False)}
-    images = Counter(states.values())
-    keys = list(plan.preparations)
-    prepared = read_states(connection, "preparation", keys) if connection is not None else {}
-    return Outlook(
-        items=len(plan.items),
-        images=len(plan.jobs),
-        new=images["to make"] + images["under way"],
-        reused=images["made"],
-        failed=images["failed"],
-        preparations=len(keys) - sum(state == Work.DONE for state in prepared.values()),
-    )
 
 
 def _weights(plan: Plan, settings: Settings, able: int) -> Problem | None:

@@ -11,11 +11,11 @@ import click
 from core.settings import Settings
 from orchestrator.cli import print_json
 from orchestrator.cli.fetching import show_fetching
+from orchestrator.telling import tell_estimate, tell_pilot
 
 if TYPE_CHECKING:
     from core.registry import Registry
     from orchestrator.planning.comparison import Comparison
-    from orchestrator.planning.estimate import Estimate
     from orchestrator.planning.expand import Brief
     from orchestrator.planning.plan import Plan
     from orchestrator.prospect import Prospect
@@ -152,27 +152,13 @@ def _describe_changes(against: Comparison) -> None:
 
 def _describe_estimates(prospect: Prospect) -> None:
     if prospect.estimate.images:
-        click.echo(f"  takes: {in_words(prospect.estimate)}")
+        click.echo(f"  takes: {tell_estimate(prospect.estimate)}")
     if prospect.sample is not None:
-        told = in_words(prospect.sample)
+        told = tell_estimate(prospect.sample)
         click.echo(f"  pilot: {prospect.sample.images:,} images{f', {told}' if prospect.sample.wait else ''}")
     if prospect.pilot is not None:
-        from orchestrator.cli.forecast import tell_pilot
-
         for line in tell_pilot(prospect.pilot, prospect.rest):
             click.echo(f"  {line}")
-
-
-def in_words(estimate: Estimate) -> str:
-    """Time, workers and money of an estimate, and what it rests on."""
-    from orchestrator.cli.forecast import clock_range, money_range
-
-    if estimate.wait is None:
-        return f"not known: {estimate.basis}"
-    workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers:,} workers"
-    cost = f", {money_range(estimate.cost, estimate.currency)}" if estimate.cost is not None else ""
-    basis = f" ({estimate.basis})" if estimate.basis else ""
-    return f"{clock_range(estimate.wait)} on {workers}{cost}{basis}"
 
 
 def _describe_rows(prospect: Prospect) -> None:

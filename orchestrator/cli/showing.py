@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.forecast import clock_range, tell_pilot
 from orchestrator.planning.stops import in_time
+from orchestrator.telling import clock_range, tell_pilot
 
 if TYPE_CHECKING:
     from orchestrator.portrait import Portrait

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import text
@@ -12,6 +11,7 @@ from core.errors import DreamlineError
 from core.settings import Settings
 from orchestrator.examining.finding import Finding
 from orchestrator.operating.broker import ask_broker
+from orchestrator.operating.clock import read_skew
 from orchestrator.records.database import Database, newest, version
 from orchestrator.records.storage import open_storage
 
@@ -27,9 +27,7 @@ def database(base: Database) -> Iterator[Finding]:
     with base.begin() as connection:
         server = connection.execute(text("show server_version")).scalar_one()
         number = int(connection.execute(text("show server_version_num")).scalar_one())
-        before = time.time()
-        theirs = connection.execute(text("select extract(epoch from clock_timestamp())::float8")).scalar_one()
-        ours = (before + time.time()) / 2
+        skew = read_skew(connection)
         found = version(connection)
     if number // 10000 < OLDEST_POSTGRES:
         message = f"Postgres {server} is too old"
@@ -40,7 +38,6 @@ def database(base: Database) -> Iterator[Finding]:
         yield Finding("database", "error", message, mend)
     else:
         yield Finding("database", "ok", f"Postgres {server}, tables of version {found}")
-    skew = ours - theirs
     if abs(skew) > MOST_SKEW:
         side = "ahead of" if skew > 0 else "behind"
         message = f"this machine's clock is {abs(skew):.0f} s {side} the database's"

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from core.settings import Settings
 from orchestrator.examining.finding import Finding
+from orchestrator.operating.backlog import read_ready
 from orchestrator.operating.crew import able, read_crew
 from orchestrator.records.database import Database
 from orchestrator.working.rescue import rescue
@@ -50,7 +51,7 @@ def workers(database: Database, config: Settings) -> Iterator[Finding]:
     """Workers that went without a word, and ready work that nobody takes."""
     with database.begin() as connection:
         crew = read_crew(connection, config)
-        ready = connection.execute(text(_READY)).all()
+        ready = read_ready(connection)
     gone = [hand for hand in crew if not hand.alive]
     for hand in gone:
         message = (
@@ -90,16 +91,6 @@ def _time(seconds: float) -> str:
 _LOST = """
 select (select count(*) from job where state = 'leased' and lease_until < clock_timestamp())
     + (select count(*) from preparation where state = 'leased' and lease_until < clock_timestamp())
-"""
-
-_READY = """
-select 'gpu' as queue, pin, count(*) as number,
-    extract(epoch from clock_timestamp() - min(changed_at))::float8 as oldest
-from job where state = 'queued' and not held and waiting = 0 group by pin
-union all
-select 'cpu', pin, count(*), extract(epoch from clock_timestamp() - min(changed_at))::float8
-from preparation where state = 'queued' and not held group by pin
-order by 1, 2
 """
 
 _RIGHT_COUNT = """

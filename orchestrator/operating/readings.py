@@ -5,7 +5,6 @@ Labels are few on purpose: queues, models, states, classes of errors, and the na
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -15,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from sqlalchemy import Connection, text
 
 from core.settings import Settings
+from orchestrator.operating.backlog import read_open
+from orchestrator.operating.clock import read_skew
 from orchestrator.operating.crew import able, read_crew
 from orchestrator.operating.meter import SECONDS
 from orchestrator.records.states import Campaign, Work
@@ -47,7 +48,7 @@ def work(connection: Connection, settings: Settings) -> Iterator[Metric]:
     depth: dict[tuple[str, str, str], int] = defaultdict(int)
     unserved: dict[tuple[str, str], int] = defaultdict(int)
     oldest = dict.fromkeys(QUEUES, 0.0)
-    for row in connection.execute(text(_OPEN)):
+    for row in read_open(connection):
         depth[row.queue, row.model, row.state] += row.number
         if row.state == "ready":
             oldest[row.queue] = max(oldest[row.queue], row.oldest)
@@ -167,12 +168,10 @@ def campaigns(connection: Connection) -> Iterator[Metric]:
 
 def last_image(connection: Connection) -> Iterator[Metric]:
     """How long ago an image was made, and how far this machine's clock is from the database's."""
-    before = time.time()
-    row = connection.execute(text(_LAST)).one()
-    after = time.time()
-    if row.ago is not None:
-        yield _gauge("dreamline_last_image_seconds", "Seconds since an image was made.", [], {(): row.ago})
-    skew = (before + after) / 2 - row.now
+    ago = connection.execute(text(_LAST)).scalar_one()
+    if ago is not None:
+        yield _gauge("dreamline_last_image_seconds", "Seconds since an image was made.", [], {(): ago})
+    skew = read_skew(connection)
     yield _gauge("dreamline_clock_skew_seconds", "This machine's clock minus the database's.", [], {(): skew})
 
 
@@ -182,19 +181,6 @@ def _gauge(name: str, help_text: str, labels: Sequence[str], values: Mapping[Key
         family.add_metric(list(key), float(value))
     return family
 
-
-_OPEN = """
-select 'gpu' as queue, model, pin, count(*) as number,
-    case when state <> 'queued' then state when held then 'held' when waiting > 0 then 'waiting' else 'ready' end
-        as state,
-    extract(epoch from clock_timestamp() - min(changed_at))::float8 as oldest
-from job where state in ('queued', 'leased', 'failed') group by 1, 2, 3, 5
-union all
-select 'cpu', model, pin, count(*),
-    case when state <> 'queued' then state when held then 'held' else 'ready' end,
-    extract(epoch from clock_timestamp() - min(changed_at))::float8
-from preparation where state in ('queued', 'leased', 'failed') group by 1, 2, 3, 5
-"""
 
 _LATE = """
 select 'gpu' as queue, count(*) as number,
@@ -229,7 +215,4 @@ from campaign join item on item.campaign_id = campaign.id join job on job.id = i
 where campaign.state in ('running', 'paused') and not item.obsolete group by 1, 2
 """
 
-_LAST = """
-select extract(epoch from clock_timestamp())::float8 as now,
-    extract(epoch from clock_timestamp() - max(made_at))::float8 as ago from asset
-"""
+_LAST = "select extract(epoch from clock_timestamp() - max(made_at))::float8 from asset"

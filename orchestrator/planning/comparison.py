@@ -134,6 +134,12 @@ def compare(connection: Connection | None, plan: Plan) -> Comparison:
     return Comparison(tuple(compared), _is_recorded(connection, plan), _sources(connection, plan, made))
 
 
+def read_images(connection: Connection | None, jobs: Sequence[str]) -> dict[str, str]:
+    """How the image of each job stands; without a connection (no database yet) all are to make."""
+    states = read_states(connection, "job", jobs) if connection is not None else {}
+    return {key: _image(states.get(key)) for key in jobs}
+
+
 def read_states(connection: Connection, table: str, keys: Sequence[str]) -> dict[str, str]:
     """States of jobs or preparations by their keys; those that there are."""
     found: dict[str, str] = {}

@@ -6,17 +6,18 @@ there already stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from orchestrator.planning.comparison import read_states
+from orchestrator.planning.comparison import read_images, read_states
 from orchestrator.planning.keys import canonical
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.sample import Cell, cell_of
-from orchestrator.records import states
+from orchestrator.records.states import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,20 @@ class Outlook:
         return self.items - self.images
 
 
-def count_outlook(connection: Connection | None, plan: Plan) -> Outlook:
-    """Counts what is new; reads only. Without a connection (no database yet) everything is."""
-    found = read_states(connection, "job", list(plan.jobs)) if connection is not None else {}
+def count_outlook(connection: Connection | None, plan: Plan, images: Mapping[str, str] | None = None) -> Outlook:
+    """Counts what is new; reads only. Without a connection (no database yet) everything is.
+
+    `images` says how the image of each job stands, where that has been read.
+    """
+    counts = Counter((read_images(connection, list(plan.jobs)) if images is None else images).values())
     prepared = read_states(connection, "preparation", list(plan.preparations)) if connection is not None else {}
-    reused = sum(state == states.Work.DONE for state in found.values())
-    failed = sum(state == states.Work.DEAD for state in found.values())
     return Outlook(
         items=len(plan.items),
         images=len(plan.jobs),
-        new=len(plan.jobs) - reused - failed,
-        reused=reused,
-        failed=failed,
-        preparations=len(plan.preparations) - sum(state == states.Work.DONE for state in prepared.values()),
+        new=counts["to make"] + counts["under way"],
+        reused=counts["made"],
+        failed=counts["failed"],
+        preparations=len(plan.preparations) - sum(state == Work.DONE for state in prepared.values()),
     )
 
 

@@ -17,6 +17,8 @@ from core.generation.files import card_files
 from core.settings import Settings
 from orchestrator.doctor import Finding, examine
 from orchestrator.examining import connections
+from orchestrator.operating import clock
+from orchestrator.operating.backlog import read_ready
 from orchestrator.records.database import Database
 from orchestrator.records.models import hash_files, record
 from orchestrator.records.storage import Storage
@@ -153,7 +155,7 @@ def test_whatever_is_not_well_comes_with_what_to_do(
 
 
 def test_a_clock_that_is_wrong_is_named_with_its_side(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "time", SimpleNamespace(time=lambda: time.time() + 3600))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(time=lambda: time.time() + 3600))
     (found,) = [one for one in connections.database(database) if one.check == "clock"]
     assert found.level == "warning"
     assert "3600 s ahead of" in found.message
@@ -237,3 +239,21 @@ def test_a_model_that_nobody_fetched_is_no_fault(settings: Settings) -> None:
     (found,) = [one for one in examine(settings) if one.check == "weights"]
     assert found.level == "ok"
     assert "not here: " in found.message
+
+
+def test_ready_work_is_told_by_pin_whatever_models_ask_for_it(
+    database: Database, seed_jobs: Any, seed_preparations: Any
+) -> None:
+    first, *_ = seed_preparations(3)
+    seed_jobs(2, pin="model", needs=[first])
+    seed_jobs(1, pin="model")
+    with database.begin() as connection:
+        connection.execute(
+            text("update preparation set model = 'another', changed_at = now() - interval '1 hour'")
+        )
+        connection.execute(text("update preparation set model = 'model' where id = :id"), {"id": first})
+        ready = read_ready(connection)
+    assert [(one.queue, one.pin, one.number, round(one.oldest / 3600)) for one in ready] == [
+        ("cpu", "method", 3, 1),
+        ("gpu", "model", 1, 0),
+    ]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli.forecast import clock_range, count_range, money_range
 from orchestrator.pilots import forecast, measure
 from orchestrator.planning import estimate as estimates
 from orchestrator.planning.estimate import Shape, Speed, estimate
 from orchestrator.planning.plan import Price
+from orchestrator.telling import clock_range, count_range, money_range
 
 SQUARE, WIDE = Shape(512, 512, 12), Shape(1024, 512, 12)
 

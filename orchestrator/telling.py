@@ -36,6 +36,16 @@ def count_range(counts: tuple[float, float]) -> str:
     return ends[0] if ends[0] == ends[1] else f"{ends[0]}-{ends[1]}"
 
 
+def tell_estimate(estimate: Estimate) -> str:
+    """Time, workers and money of an estimate, and what it rests on."""
+    if estimate.wait is None:
+        return f"not known: {estimate.basis}"
+    workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers:,} workers"
+    cost = f", {money_range(estimate.cost, estimate.currency)}" if estimate.cost is not None else ""
+    basis = f" ({estimate.basis})" if estimate.basis else ""
+    return f"{clock_range(estimate.wait)} on {workers}{cost}{basis}"
+
+
 def tell_pilot(pilot: Pilot, rest: Estimate | None) -> list[str]:
     """What a pilot says, line by line."""
     counts = f"pilot of {pilot.size:,}: {pilot.made:,} made"
