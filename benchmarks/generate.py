@@ -13,6 +13,7 @@ warm-up; `floor` is the time that products of matrices and attention alone would
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import statistics
 import tempfile
@@ -178,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", choices=("auto", "full", "small"), default="auto")
+    parser.add_argument("--half", action="store_true", help="compute in bfloat16 on a processor, too")
     parser.add_argument("--parts", nargs="+", default=["ways", "rest"], choices=PARTS)
     parser.add_argument("--ways", nargs="+", default=["plain", "exact"], choices=list(WAYS), help=_explained())
     parser.add_argument("--references", type=int, nargs="+", default=[0, 1, 2, 3])
@@ -189,16 +191,21 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--fp8", type=float, default=1400.0)
     parser.add_argument("--cache", type=Path, help="where the part `first` keeps what it compiles")
     parser.add_argument("--write", type=Path, help="a JSON file of all figures")
+    parser.add_argument("--trace-after", type=float, default=600, help="seconds until it says where it hangs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    faulthandler.dump_traceback_later(options.trace_after, repeat=True)
+    if "first" in options.parts and len(options.parts) > 1:
+        parser.error("the part `first` wants a process of its own")
     device = memory.resolve_device(options.device)
     small = options.size == "small" or (options.size == "auto" and device == "cpu")
-    size = SMALL if small else FULL
+    size = replace(SMALL if small else FULL, half=options.half)
     report = Report(options.write, _facts(size, device))
     if not options.json:
         print(", ".join(f"{name} {value}" for name, value in report.told.items()), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         _measure(size, device, options, report, Path(scratch))
+    faulthandler.cancel_dump_traceback_later()
     if options.json:
         print(json.dumps(report.told, indent=2))
     return report.told

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from PIL import Image as Pictures
 
-from benchmarks.generation.sizes import FULL, Size, job_of, precision_on
+from benchmarks.generation.sizes import FULL, Size, job_of
 from core.cards import SHIPPED
 from core.generation.batches import Job
 from core.generation.denoising import denoise
@@ -57,7 +57,7 @@ def build_text(size: Size, device: str) -> TextEncoders:
     )
     read = Tokenizers.read(SHIPPED / "dreamo-mini", size.text)
     usual = torch.get_default_dtype()
-    torch.set_default_dtype(precision_on(device))
+    torch.set_default_dtype(size.precision(device))
     try:
         with torch.device(device):
             models = CLIPTextModel(clip).eval(), T5EncoderModel(t5).eval()
@@ -92,8 +92,8 @@ def run_campaign(size: Size, model: Model, images: int, folder: Path, batch: int
             for at in range(first, first + count, CALL):
                 asked = [_asked(size, number) for number in range(at, min(at + CALL, first + count))]
                 requests, references = zip(*asked, strict=True)
-                for image in generator.generate(list(requests), list(references), on_step):
-                    written.append(saver.submit(_write, image, folder / f"{image.request.seed}.png"))
+                images = generator.generate(list(requests), list(references), on_step)
+                written += [saver.submit(_write, image, folder / f"{image.request.seed}.png") for image in images]
         for one in written:
             one.result()
         return time.monotonic() - began, [after - before for before, after in pairwise(stamps)]

@@ -23,7 +23,10 @@ from core.requests import Request
 
 @dataclass(frozen=True)
 class Size:
-    """An architecture, and the shape of an image: sides in pixels, the text in tokens."""
+    """An architecture, and the shape of an image: sides in pixels, the text in tokens.
+
+    `half`: whether processors, too, compute in bfloat16.
+    """
 
     name: str
     transformer: dict[str, Any]
@@ -32,6 +35,10 @@ class Size:
     side: int
     reference: int
     steps: int
+    half: bool = False
+
+    def precision(self, device: str) -> torch.dtype:
+        return torch.float32 if device == "cpu" and not self.half else torch.bfloat16
 
     def request(self, seed: int = 1, prompt: str = "", width: int = 0, height: int = 0) -> Request:
         """One image of this size, or of other sides."""
@@ -71,15 +78,11 @@ VAE: dict[str, Any] = {
 }
 
 
-def precision_on(device: str) -> torch.dtype:
-    return torch.float32 if device == "cpu" else torch.bfloat16
-
-
 def build_transformer(size: Size, device: str) -> DreamOTransformer:
     """The same random weights at every call."""
     torch.manual_seed(0)
     usual = torch.get_default_dtype()
-    torch.set_default_dtype(precision_on(device))
+    torch.set_default_dtype(size.precision(device))
     try:
         with torch.device(device):
             return DreamOTransformer(**size.transformer).eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
@@ -89,7 +92,7 @@ def build_transformer(size: Size, device: str) -> DreamOTransformer:
 
 def build_vae(size: Size, device: str) -> Any:
     torch.manual_seed(0)
-    return nn.Module.to(AutoencoderKL(**VAE, block_out_channels=size.vae), device, precision_on(device)).eval()
+    return nn.Module.to(AutoencoderKL(**VAE, block_out_channels=size.vae), device, size.precision(device)).eval()
 
 
 def build_model(size: Size, device: str, mode: str, transformer: Any = None, text: Any = None) -> Model:
@@ -104,8 +107,7 @@ def build_model(size: Size, device: str, mode: str, transformer: Any = None, tex
     roles = RoleVectors(torch.randn(2, width), torch.randn(10, width))
     card = ModelCard(name=size.name, title="", generator="dreamo")
     facts: dict[str, Any] = {"text": size.name, "vae": size.name}
-    precision = precision_on(device)
-    return Model(card, device, precision, plan, Schedule(), text, vae, transformer, roles, facts)
+    return Model(card, device, size.precision(device), plan, Schedule(), text, vae, transformer, roles, facts)
 
 
 def job_of(size: Size, references: list[Grid], model: Model, request: Request | None = None) -> Job:

@@ -13,7 +13,7 @@ from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.generation.sizes import Size, build_model, build_transformer, precision_on
+from benchmarks.generation.sizes import Size, build_model, build_transformer
 from core.generation.batches import Job, main_tensors, noise_of
 from core.generation.denoising import denoise
 from core.generation.fused import FusedTransformer
@@ -63,7 +63,7 @@ def diffusers_transformer(size: Size, device: str, precision: torch.dtype | None
     ours = build_transformer(size, device)
     theirs = FluxTransformer2DModel.from_config(ours.config).to("meta")
     theirs.load_state_dict(ours.state_dict(), assign=True)
-    return nn.Module.to(theirs.eval(), precision or precision_on(device))
+    return nn.Module.to(theirs.eval(), precision or size.precision(device))
 
 
 class Shape:
