@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--trace-after", type=float, default=600, help="seconds until it says where it hangs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    faulthandler.dump_traceback_later(options.trace_after, repeat=True)
+    faulthandler.dump_traceback_later(options.trace_after, repeat=True, file=2)
     if "first" in options.parts and len(options.parts) > 1:
         parser.error("the part `first` wants a process of its own")
     device = memory.resolve_device(options.device)

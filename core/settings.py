@@ -56,8 +56,8 @@ class Settings:
     )
     compile: str = _setting(
         "auto",
-        "whether the model's blocks are compiled, which takes a minute at the first start: auto (large models on NVIDIA "
-        "GPUs), on or off",
+        "whether the model's blocks are compiled, which takes half a minute at the first start: auto (large "
+        "models on NVIDIA GPUs), on or off",
         known=("auto", "on", "off"),
     )
     cache_gb: float = _setting(10.0, "most that encoded prompts and references take on disk; 0: none are kept")

@@ -42,7 +42,7 @@ class FusedTransformer(nn.Module):
     """
 
     def __init__(self, transformer: DreamOTransformer) -> None:
-        """Takes the transformer's layers, which is empty afterwards; what was joined is freed as it goes."""
+        """Takes all layers, so that the given transformer has none left; what was joined is freed as it goes."""
         super().__init__()
         self.config: Any = transformer.config
         self.inner_dim: int = transformer.inner_dim

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any, Literal
 
 import torch
 
+from core.generation.compiling import has_compiler
 from core.generation.transformer import JointAttention
 
 Precision = Literal["float32", "bfloat16", "fastest"]
@@ -26,11 +25,6 @@ def has_bfloat16(kind: str) -> bool:
 def autocast(precision: Precision, kind: str) -> Literal["bf16", "no"]:
     """What accelerate calls it; weights, losses and averages stay float32 either way."""
     return "bf16" if precision == "bfloat16" or (precision == "fastest" and has_bfloat16(kind)) else "no"
-
-
-def has_compiler(kind: str) -> bool:
-    """Whether torch can compile for this kind of device: on processors it calls the system's C++ compiler."""
-    return kind != "cpu" or any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++"))
 
 
 def quicken(transformer: Any, encoder: Any, kind: str, *, compiled: bool) -> None:

@@ -15,10 +15,10 @@ from core.generation.fused import FusedTransformer
 
 def test_each_way_is_measured_beside_plain_diffusers_and_written(tmp_path, capsys):
     file = tmp_path / "figures.json"
-    told = generate.main(
-        ["--device", "cpu", "--ways", "plain", "fused", "--references", "0", "2", "--times", "1"]
-        + ["--parts", "ways", "rest", "agreement", "--write", str(file)]
+    asked = (
+        f"--device cpu --ways plain fused --references 0 2 --times 1 --parts ways rest agreement --write {file}"
     )
+    told = generate.main(asked.split())
     assert json.loads(file.read_text()) == told
     assert [(one["way"], one["references"]) for one in told["ways"]] == [
         *(("plain", count) for count in (0, 2)),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.errors import BadInput
+from core.generation import compiling
 from core.generation.dreamo import DreamO
 from core.generation.fused import FusedTransformer
 from core.generation.sequence import Grid, Layout, position_ids
@@ -118,3 +119,13 @@ def test_compiling_blocks_that_come_one_by_one_is_refused(ask, own_settings, car
     settings = replace(own_settings, compile="on", memory="group")
     with pytest.raises(BadInput, match="DREAMLINE_COMPILE"):
         DreamO(card, settings, "cpu").latents(*zip(*[ask()], strict=True))
+
+
+def test_without_a_compiler_images_are_made_all_the_same(ask, own_settings, card, monkeypatch, caplog):
+    monkeypatch.setattr(compiling, "_pays", lambda transformer, device: True)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    DreamO(card, own_settings, "cpu").latents(*zip(*[ask()], strict=True))
+    assert "no compiler for cpu" in caplog.text
+    with pytest.raises(BadInput, match="no compiler for cpu"):
+        DreamO(card, replace(own_settings, compile="on"), "cpu").latents(*zip(*[ask()], strict=True))

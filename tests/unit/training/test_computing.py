@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.generation.compiling import has_compiler
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base, read_base
-from core.training.computing import autocast, has_bfloat16, has_compiler, quicken
+from core.training.computing import autocast, has_bfloat16, quicken
 from core.training.drawing import Batch
 from core.training.loop import empty_texts
 from core.training.recipes import Recipe
