@@ -95,9 +95,13 @@ def place(settings: Settings) -> Iterator[Place]:
             embedded.stop(made.settings.home)
 
 
-def measure_cost(images: int) -> None:
-    """Prints milliseconds of the supervisor an image, and under a profiler its most expensive functions."""
-    with place(Settings()) as here:
+def measure_cost(images: int, seconds: float) -> None:
+    """Prints milliseconds of the supervisor an image, and under a profiler its most expensive functions.
+
+    With a generator that draws as fast as it can, and keeps the processors busy, or that waits so many seconds an
+    image, as one does whose work is on a GPU.
+    """
+    with place(Settings(fake_seconds=seconds)) as here:
         here.start("warm", "small", 64)
         looker = here.looker()
         looker.look()
@@ -202,10 +206,11 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["cost", "idle", "scale"], help="cost, idle, scale")
     parser.add_argument("--images", type=int, default=1000, help="images of `cost`")
     parser.add_argument("--rounds", type=int, default=3, help="times that `cost` is measured")
+    parser.add_argument("--seconds", type=float, default=0.0, help="that the generator of `cost` waits an image")
     chosen = parser.parse_args()
     if "cost" in chosen.parts:
         for _ in range(chosen.rounds):
-            measure_cost(chosen.images)
+            measure_cost(chosen.images, chosen.seconds)
     if "idle" in chosen.parts:
         measure_idle(40, 1.5)
     if "scale" in chosen.parts:
