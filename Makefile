@@ -28,7 +28,7 @@ dashboard: $(VENV)/.ready
 test: lint
 	$(BIN)/python -m pytest
 
-# Needs redis-server and rabbitmq-server; FAULTS_SEED=… repeats a run. About half an hour.
+# Needs redis-server and rabbitmq-server; FAULTS_SEED=… repeats a run. About a quarter of an hour.
 faults: $(VENV)/.ready-dev
 	CI=true FAULTS=all FAULTS_REPORT=$(DREAMLINE_HOME)/faults $(BIN)/python -m pytest tests/acceptance/faults
 

@@ -313,11 +313,12 @@ def _require_room(connection: Connection, found: Found, *, anyway: bool) -> None
         return
     reached = find_reached(connection, found.id)
     if reached is not None:
+        again = "resume" if found.state is Campaign.PAUSED else "retry"
         raise BadInput.at(
             f"campaign {found.name!r}",
             f"would be stopped at once by its {reached.why}",
-            "Change the rule below stop: in its file and `dreamline run` that, or say --anyway: the rule counts "
-            "anew then",
+            "Change the rule below stop: in its file and `dreamline run` that, or say `dreamline campaign "
+            f"{again} {found.name} --anyway`: the rule counts anew then",
         )
 
 

@@ -27,6 +27,10 @@ class Reached:
     why: str
 
 
+MEANWHILE = 100
+"""Decisions of others that one session can't see yet, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What people have just decided: how often, and whether anything but approvals of what was not approved."""
@@ -39,8 +43,11 @@ class Decided:
         return rule.name == "rejected" and (self.worse or self.window(rule) > 0)
 
     def window(self, rule: Rule) -> int:
-        """Where there are so many decisions, a share counted before these too, and approvals change nothing."""
-        return ENOUGH + self.count if rule.unit == "%" and not rule.last else 0
+        """Where there are so many decisions, a share counted before these too, and approvals change nothing.
+
+        Others may have decided at the same moment, and see as little of these as these of theirs.
+        """
+        return ENOUGH + self.count + MEANWHILE if rule.unit == "%" and not rule.last else 0
 
 
 def find_reached(connection: Connection, campaign: int, decided: Decided | None = None) -> Reached | None:

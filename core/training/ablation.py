@@ -11,12 +11,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
+from core.generation.files import write_atomically
 from core.settings import Settings
 from core.training.answers import MODEL
+from core.training.data.fingerprints import bytes_of
 from core.training.evaluation import MEASURED_TASKS, Plan, Report, cell, evaluate
 from core.training.export import export_model
 from core.training.journal import read_stages
@@ -202,7 +205,14 @@ def check(plan: Ablation) -> None:
 
 def training_of(name: str, plan: Ablation) -> dict[str, Any]:
     """All that decides what a variant learns, as JSON values."""
-    return {**plain_recipe(VARIANTS[name](plan.recipe)), "weights": str(plan.weights.resolve())}
+    return {**plain_recipe(VARIANTS[name](plan.recipe)), "weights": weights_of(plan.weights)}
+
+
+def weights_of(folder: Path) -> str:
+    """A hash of the base's weights, wherever they lie; `folder` is that of a run or of a model."""
+    base = (folder / "base" if (folder / "base").is_dir() else folder).resolve()
+    told = [[path.name, bytes_of(path)] for path in sorted(base.glob("*/*.safetensors"))]
+    return sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def check_place(name: str, plan: Ablation, place: Path) -> None:
@@ -247,7 +257,7 @@ def measured(
     """One variant from nothing to its figures."""
     shown = partial(audience.shown, name)
     place.mkdir(parents=True, exist_ok=True)
-    (place / PLAN).write_text(json.dumps(training_of(name, plan), indent=1) + "\n", encoding="utf-8")
+    write_atomically(place / PLAN, (json.dumps(training_of(name, plan), indent=1) + "\n").encode())
     recipe = VARIANTS[name](plan.recipe)
     run = Run(recipe, place, shown, device, audience.stop, drawn=place.parent / "drawn")
     run.begin_with(plan.weights, adapter=False)

@@ -34,9 +34,6 @@ def quicken(transformer: Any, encoder: Any, kind: str, *, compiled: bool) -> Non
     does. `compiled`: each block once, for every length, where there is a compiler; it takes some three minutes and
     pays after ten.
     """
-    if kind == "cuda":
-        # Of cuDNN's kernel the backward pass gives no numbers at small heads (torch 2.11, cuDNN 9, H200).
-        torch.backends.cuda.enable_cudnn_sdp(False)
     if kind == "cpu":
         for block in (*transformer.transformer_blocks, *transformer.single_transformer_blocks):
             block.attn.set_processor(JointAttention(backend="_native_math"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.generation.attention import kernels_for_training
 from core.training.autoencoder import PatchEncoder
 from core.training.computing import autocast
 from core.training.drawing import Drawing, stream
@@ -45,7 +46,7 @@ def train_in(
         Stopped: somebody asked for it; a checkpoint is written.
     """
     preview = Preview(trainee, stage, drawing, encoder, folder / "previews")
-    Loop(
+    loop = Loop(
         recipe,
         stage,
         trainee,
@@ -55,4 +56,6 @@ def train_in(
         shown,
         stop,
         preview.draw,
-    ).run()
+    )
+    with kernels_for_training(accelerator.device.type):
+        loop.run()

@@ -48,7 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index("ix_item_brief_job_id", table_name="item")
+    op.drop_index("ix_item_brief_job_id", table_name="item", if_exists=True)
     for table, ready in READY.items():
         for name, first in (("ready", "pin"), ("ready_batch", "batch")):
             columns = [sa.text(part) for part in (first, "priority DESC", "attempts", "id")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -81,6 +81,10 @@ class Storage(ABC):
 
     def exists(self, sha256: str) -> bool:
         return self.size(sha256) is not None
+
+    def lacking(self, names: Sequence[str]) -> list[str]:
+        """Which of these contents are not here."""
+        return [sha256 for sha256 in names if not self.exists(sha256)]
 
     def place_of(self, sha256: str) -> str:
         """The path or key of a content, for messages."""

@@ -228,9 +228,8 @@ def _no_sweep(connection: Connection, store: Storage, files: Sequence[str | None
 
 
 def _refuse_missing(store: Storage, files: Sequence[str | None]) -> None:
-    for sha256 in files:
-        if sha256 is not None and not store.exists(sha256):
-            raise Infrastructure(f"file {sha256} left the store before it was recorded")
+    for sha256 in store.lacking([one for one in files if one is not None]):
+        raise Infrastructure(f"file {sha256} left the store before it was recorded")
 
 
 # The ends of the claims, their events, the images and their scores in one statement: one trip to the database. The

@@ -106,7 +106,8 @@ class _Idle:
         with self._lock:
             self._idle.clear()
 
-    def failed(self, queue: str) -> None:
+    def looks(self, queue: str) -> None:
+        """What it finds this time is not known yet."""
         with self._lock:
             self._idle.discard(queue)
 
@@ -135,9 +136,9 @@ def _drain_one(looker: Looker, idle: _Idle, lease: float) -> None:
     failures, until = 0, 0.0
     while not looker.stopping and failures < FAILURES:
         before = looker.claimed
+        idle.looks(looker.desk.queue)
         if not looker.look():
             failures, until = failures + 1, time.monotonic() + lease
-            idle.failed(looker.desk.queue)
             looker.rest()
             continue
         failures = 0
@@ -149,6 +150,6 @@ def _drain_one(looker: Looker, idle: _Idle, lease: float) -> None:
             idle.found_nothing(looker.desk.queue)
             if idle.wait():
                 return
-    if failures:
+    if failures >= FAILURES:
         log.error("%s: %d looks in a row failed; it is looked no more", looker.desk.queue, failures)
     idle.leave(looker.desk.queue)

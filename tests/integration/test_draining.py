@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,32 @@ def test_an_error_ends_no_draining_and_neither_does_the_other_queue(weather: Any
     making, preparing = weather(Making(), errors=3, pieces=2), weather(Preparing(), errors=0, pieces=0)
     drain([making, preparing], lease=0.2)
     assert making.pieces == 0
+
+
+class Scripted(Looker):
+    """A worker whose looks take so long and claim so much, one after the other; then nothing at once."""
+
+    def __init__(self, *given: Any, looks: list[tuple[float, int]]) -> None:
+        super().__init__(*given, lambda _: None)
+        self.script, self.ended = list(looks), 0.0
+
+    def _work_off(self) -> None:
+        seconds, pieces = self.script.pop(0) if self.script else (0.0, 0)
+        time.sleep(seconds)
+        self.claimed += pieces
+        self.ended = time.monotonic()
+
+
+@pytest.mark.timeout(60)
+def test_a_queue_looks_on_while_the_other_that_had_found_nothing_works(
+    settings: Settings, database: Database, registry: Registry
+) -> None:
+    quick = replace(settings, poll_seconds=0.01)
+    preparing = Scripted(quick, database, registry, Preparing(), looks=[(0.0, 0), (1.5, 5)])
+    making = Scripted(quick, database, registry, Making(), looks=[(0.4, 0)])
+    drain([making, preparing], lease=0.0)
+    assert not preparing.script
+    assert making.ended > preparing.ended - 0.5
 
 
 @pytest.mark.timeout(60)

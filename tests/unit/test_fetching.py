@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
 import socket
 import ssl
@@ -623,3 +625,17 @@ def test_the_certificate_is_held_against_the_name_though_a_number_is_connected_t
     told = refused(settings, f"{secure.replace('shop.test', 'other.test')}/a.png")
     assert "other.test has no valid certificate" in told.what
     assert len(site.asked) == 1
+
+
+def test_a_picture_that_is_used_while_its_server_is_away_is_not_old(settings: Settings, site: Site) -> None:
+    address = site.picture("/a.png", png())
+    fetch(settings, address)
+    here = kept.Kept.of(settings)
+    (note,) = here.folder.glob("*.json")
+    note.write_text(json.dumps({**json.loads(note.read_text()), "checked": 0.0}))
+    for path in (note, *here.folder.glob("contents/*")):
+        os.utime(path, (0, 0))
+    assert note in here.old(30)
+    site.pages["/a.png"] = lambda request: send(request, 503)
+    assert fetch(settings, address).warning
+    assert not {note, *here.folder.glob("contents/*")} & set(here.old(30))

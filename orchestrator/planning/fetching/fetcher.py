@@ -90,6 +90,7 @@ class Fetcher:
         note = kept.note(address)
         before = kept.path(note.sha256) if note.sha256 else None
         if before is not None and 0 <= time.time() - note.checked < FRESH_SECONDS:
+            kept.use(note)
             return Fetched(shown, before)
         try:
             note = self._try(address, note, kept, switch)
@@ -97,6 +98,7 @@ class Fetcher:
             if before is None or refused.lasting:
                 return Fetched(shown, refused=refused)
             told = f"{shown} {refused.what}; the picture that was fetched {_ago(note.checked)} is used"
+            kept.use(note)
             return Fetched(shown, before, warning=told)
         except OSError as error:
             told = f"can't be kept below {self.settings.home} ({error.strerror})"

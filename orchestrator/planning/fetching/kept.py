@@ -5,6 +5,7 @@ Nothing here is needed to go on: what is deleted is fetched again.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -90,6 +91,11 @@ class Kept:
         half.touch(mode=0o600)
         half.write_text(json.dumps(asdict(note)), encoding="utf-8")
         half.replace(place)
+
+    def use(self, note: Note) -> None:
+        """Says that what is noted was asked for, though its server was not."""
+        with contextlib.suppress(OSError):
+            os.utime(self._at(note.address, "json"))
 
     def old(self, days: float) -> list[Path]:
         """What nobody has asked for in so many days: notes, contents that no later note names, what broke off."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from core.errors import BadInput, Stopped
 from core.generation.names import INDEX, TASK
 from core.settings import Settings
-from core.training.ablation import NAMES, VARIANTS, Ablation, Audience, ablate, adapter_alone
+from core.training.ablation import NAMES, VARIANTS, Ablation, Audience, ablate, adapter_alone, check_place
 from core.training.journal import read_stages
 from core.training.recipes import Recipe
 from core.training.shipped_recipes import mini
@@ -83,9 +84,12 @@ def test_every_variant_is_trained_measured_and_written_once(
 def test_a_variant_of_another_plan_is_not_taken_for_this_one(
     stopped: bool, whole: Recipe, nano_base: Path, tmp_path: Path
 ) -> None:
-    for name in ("weights", "others"):
+    for name in ("weights", "moved"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "base").symlink_to(nano_base)
+    shutil.copytree(nano_base, tmp_path / "others" / "base")
+    changed = tmp_path / "others" / "base" / "transformer" / "diffusion_pytorch_model.safetensors"
+    changed.write_bytes(changed.read_bytes()[:-1] + b"?")
     plan = Ablation(whole, tmp_path / "weights", 1, ("subject",), ("full",))
     settings, readers = Settings(home=tmp_path / "home", device="cpu", cache_gb=0), new_readers(SMALL)
     with pytest.raises(Stopped) if stopped else contextlib.nullcontext():
@@ -94,12 +98,13 @@ def test_a_variant_of_another_plan_is_not_taken_for_this_one(
         (replace(plan, recipe=replace(whole, seed=3)), r"full: holds a variant of another plan \(seed 0, not 3\)"),
         (replace(plan, recipe=replace(whole, steps=9)), "steps 6, not 9"),
         (replace(plan, recipe=replace(whole, ema=0.5)), r"\(ema\)"),
-        (replace(plan, weights=tmp_path / "others"), "weights .*weights, not .*others"),
+        (replace(plan, weights=tmp_path / "others"), "weights [0-9a-f]+, not [0-9a-f]+"),
     ):
         never = replace(other, variants=("no-routing", "full"))
         with pytest.raises(BadInput, match=said):
             ablate(never, tmp_path / "out", settings, readers)
     assert not (tmp_path / "out" / "no-routing").exists()
+    check_place("full", replace(plan, weights=tmp_path / "moved"), tmp_path / "out" / "full")
     (tmp_path / "out" / "full" / "plan.json").unlink()
     with pytest.raises(BadInput, match="nothing tells which"):
         ablate(plan, tmp_path / "out", settings, readers)
