@@ -203,9 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     report = Report(options.write, _facts(size, device))
     if not options.json:
         print(", ".join(f"{name} {value}" for name, value in report.told.items()), flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        _measure(size, device, options, report, Path(scratch))
-    faulthandler.cancel_dump_traceback_later()
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            _measure(size, device, options, report, Path(scratch))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     if options.json:
         print(json.dumps(report.told, indent=2))
     return report.told

@@ -92,15 +92,15 @@ def run_campaign(size: Size, model: Model, images: int, folder: Path, batch: int
             for at in range(first, first + count, CALL):
                 asked = [_asked(size, number) for number in range(at, min(at + CALL, first + count))]
                 requests, references = zip(*asked, strict=True)
-                images = generator.generate(list(requests), list(references), on_step)
-                written += [saver.submit(_write, image, folder / f"{image.request.seed}.png") for image in images]
+                made = generator.generate(list(requests), list(references), on_step)
+                written += [saver.submit(_write, image, folder / f"{image.request.seed}.png") for image in made]
         for one in written:
             one.result()
         return time.monotonic() - began, [after - before for before, after in pairwise(stamps)]
 
     make(10_000, batch)
     seconds, spans = make(0, images)
-    step = statistics.median(spans) / min(batch, images)
+    step = statistics.median(spans) / min(batch, CALL, images)
     denoised = step * size.steps
     return {"image": seconds / images, "denoise": denoised, "rest share": 1 - denoised * images / seconds}
 

@@ -18,11 +18,16 @@ def kernels_for_training(device: str) -> AbstractContextManager[None]:
 
 
 def kernels(device: str) -> AbstractContextManager[None]:
-    """Inside, torch's attention takes cuDNN's kernel on NVIDIA GPUs where it can be had, else what it would take.
+    """Inside, torch's attention takes cuDNN's kernel on Hopper and Blackwell, else what it would take.
 
-    At FLUX's shapes cuDNN's is nearly twice as fast on Hopper as the one that torch prefers (docs/performance.md).
+    At FLUX's shapes cuDNN's is nearly twice as fast on Hopper as FlashAttention 2 (docs/performance.md). Whatever
+    computes an image runs inside: torch settles its own order at its first attention, and forgets it afterwards.
     """
     if not device.startswith("cuda"):
+        return nullcontext()
+    import torch
+
+    if torch.cuda.get_device_capability(device)[0] not in (9, 10):
         return nullcontext()
     from torch.nn.attention import SDPBackend, sdpa_kernel
 

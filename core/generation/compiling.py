@@ -15,43 +15,66 @@ from core.settings import Settings
 
 log = logging.getLogger("dreamline")
 
-NEEDS = "Install gcc (on Debian: apt-get install gcc libc6-dev g++), or say DREAMLINE_COMPILE=off"
+NEEDS = "Install gcc, g++ and Python's headers (on Debian: gcc g++ python3-dev), or say DREAMLINE_COMPILE=off"
 
 LARGE = 1e9
 """Bytes of weights from which on an automatic choice compiles: small models are made before a compiler is done."""
 
 
-def prepare(transformer: Any, settings: Settings, device: str) -> None:
+def prepare(transformer: Any, settings: Settings, device: str, mode: str) -> None:
     """Compiles a fused transformer's blocks where the settings or the size of the model want it; at first use.
+
+    Args:
+        transformer: placed on the device, or lent to it later.
+        settings: say what is wanted, and where what is compiled is kept.
+        device: `cuda:0`, `cpu`.
+        mode: of memory; fp8 is compiled only where that is asked for.
 
     Raises:
         BadInput: compilation was asked for, and there is no compiler, or a memory mode that goes without.
     """
     asked, where = settings.compile, "environment variable DREAMLINE_COMPILE"
-    fused, kind = hasattr(transformer, "compile_blocks"), device.split(":")[0]
+    fused = hasattr(transformer, "compile_blocks")
     if asked == "on" and not fused:
         raise BadInput.at(where, "'on' does not go with blocks that come one by one", "Leave it at auto")
-    if asked == "on" and not has_compiler(kind):
-        raise BadInput.at(where, f"there is no compiler for {kind} here", NEEDS)
-    if not fused or asked == "off" or (asked == "auto" and not _pays(transformer, device)):
-        return
-    if not has_compiler(kind):
-        log.warning("there is no compiler for %s here: images take half as long again. %s", kind, NEEDS)
+    if not fused or asked == "off" or (asked == "auto" and not _pays(transformer, device, mode)):
         return
     keep_between_processes(settings.home / "cache" / "compiled")
+    wrong = try_compiler(device)
+    if wrong and asked == "on":
+        raise BadInput.at(where, f"nothing can be compiled for {device} here ({wrong})", NEEDS)
+    if wrong:
+        log.warning("nothing can be compiled for %s here (%s): images take longer. %s", device, wrong, NEEDS)
+        return
     transformer.compile_blocks()
-    log.info("the transformer's blocks are compiled at their first use; %s keeps them", settings.home)
+    log.info("the transformer's blocks are compiled at their first use, and kept in %s", os.environ[KEPT_IN])
 
 
 def has_compiler(kind: str) -> bool:
-    """Whether torch can compile for this kind of device (`cpu`, `cuda`).
+    """Whether what torch compiles with for this kind of device (`cpu`, `cuda`) seems to be here.
 
     For processors it calls a C++ compiler, for NVIDIA GPUs Triton, which calls one of C.
     """
     if kind == "cuda":
-        named = (os.environ.get("CC", ""), "gcc", "clang", "cc")
+        named = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
         return find_spec("triton") is not None and any(shutil.which(name) for name in named)
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++"))
+
+
+def try_compiler(device: str) -> str:
+    """Compiles a sum; what went wrong in a line, or nothing."""
+    import torch
+
+    if not has_compiler(device.split(":")[0]):
+        return "there is no compiler"
+    try:
+        torch.compile(lambda x: x + x.sum())(torch.ones(64, device=device))
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return ""
+
+
+KEPT_IN = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def keep_between_processes(folder: Path) -> None:
@@ -59,8 +82,8 @@ def keep_between_processes(folder: Path) -> None:
 
     See https://docs.pytorch.org/tutorials/recipes/torch_compile_caching_tutorial.html.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    os.environ.setdefault(KEPT_IN, str(folder))
 
 
-def _pays(transformer: Any, device: str) -> bool:
-    return device.startswith("cuda") and bytes_of(transformer) >= LARGE
+def _pays(transformer: Any, device: str, mode: str) -> bool:
+    return device.startswith("cuda") and mode != "fp8" and bytes_of(transformer) >= LARGE

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from core.cards import ModelCard
 from core.errors import BadInput, OutOfMemory, Problem
+from core.generation.attention import kernels
 from core.generation.batches import Job, grouped, layout_of
 from core.generation.caches import TensorCache, key_of
 from core.generation.memory import is_scarce
@@ -86,7 +87,7 @@ class DreamO:
             return
         from core.generation.decoding import Decoder
 
-        with memory_for("encoding prompts and references"):
+        with memory_for("encoding prompts and references"), kernels(self.model.device):
             jobs = self._encode(requests, references)
         beside = self.model.device.startswith("cuda") if self.overlap is None else self.overlap
         decoder = Decoder(self.model, beside=beside)
@@ -113,7 +114,9 @@ class DreamO:
     ) -> list[Tensor]:
         """The final packed latents of each request, float32, (tokens, channels): for holding against others."""
         found: dict[int, Tensor] = {}
-        for finished in self._denoise(self._encode(requests, references), on_step):
+        with kernels(self.model.device):
+            jobs = self._encode(requests, references)
+        for finished in self._denoise(jobs, on_step):
             found.update(finished)
         return [found[index] for index in range(len(requests))]
 
@@ -188,7 +191,7 @@ class DreamO:
     def _denoise(self, jobs: Sequence[Job], on_step: OnStep | None) -> Iterator[dict[int, Tensor]]:
         """Yields nothing after every step, and after a batch its latents by index.
 
-        A batch that does not fit is halved and begun again.
+        A batch that does not fit is begun again: without the text encoders beside it, then in halves.
         """
         from core.generation.denoising import denoise
 
@@ -208,13 +211,21 @@ class DreamO:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                halves = self._halve(batch, error)
+                again = [batch] if self._text_leaves() else self._halve(batch, error)
             else:
                 yield finished
                 continue
             self._free()
-            waiting[:0] = halves
-            total, step = total + len(halves) * batch[0].request.steps - batch[0].request.steps, begun
+            waiting[:0] = again
+            total, step = total + len(again) * batch[0].request.steps - batch[0].request.steps, begun
+
+    def _text_leaves(self) -> bool:
+        """Makes room where the text encoders occupy some; whether there was any to make."""
+        text, home = self.model.text, self.model.device.split(":")[0]
+        if home == "cpu" or text.device != home:
+            return False
+        text.to("cpu")
+        return True
 
     def _halve(self, batch: list[Job], error: RuntimeError) -> list[list[Job]]:
         first = batch[0].request

@@ -9,6 +9,7 @@ D channels of a token, E T5's width, P channels of the pooled text, W model widt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,7 @@ class FusedTransformer(nn.Module):
             self.single_rows.append(block.norm.linear)
             last = not len(transformer.single_transformer_blocks)
             self.single_blocks.append(LastStream(block) if last else SingleStream(block))
+        self._compiled: dict[type, Callable[..., Any]] = {}
         self.requires_grad_(requires_grad=False).eval()
 
     def rotation(self, ids_BN3: Tensor) -> Rotation:
@@ -80,8 +82,11 @@ class FusedTransformer(nn.Module):
         guidance_IB: Tensor | None,
     ) -> Predict:
         """Computes what all steps of a batch share; arguments as `DreamOTransformer.begin` has them."""
-        turn = (rotation.cos, rotation.sin)
-        text_BTW = self.context_embedder(text_BTE)
+        # A table for each image, so that a batch of one layout has the shapes of one of several.
+        batch = len(text_BTE)
+        turn = tuple(table.expand(batch, -1, -1, -1).contiguous() for table in (rotation.cos, rotation.sin))
+        # A tensor of its own, as blocks hand on, lets the first block share what the others are compiled to.
+        text_BTW = self.context_embedder(text_BTE).clone()
         text = text_BTW.shape[1]
         modulation = self._modulation(pooled_BP, timestep_IB, guidance_IB)
         references_BRW = None if references_BRD is None else self.x_embedder(references_BRD)
@@ -107,20 +112,24 @@ class FusedTransformer(nn.Module):
         text_BTW: Tensor,
         modulation: Modulation,
         step: int,
-        turn: tuple[Tensor, Tensor],
+        turn: tuple[Tensor, ...],
         noisy: slice,
     ) -> Tensor:
         """The noisy tokens, (B, S, W), after all blocks."""
         rows = zip(self.double_blocks, modulation.image, modulation.text, strict=True)
         for block, image, text in rows:
-            image_BLW, text_BTW = block(image_BLW, text_BTW, image[step], text[step], *turn)
+            image_BLW, text_BTW = self._run(block, image_BLW, text_BTW, image[step], text[step], *turn)
         x_BNW = torch.cat([text_BTW, image_BLW], dim=1)
         *singles, last = self.single_blocks
         for block, single in zip(singles, modulation.single, strict=False):
-            x_BNW = block(x_BNW, single[step], *turn)
+            x_BNW = self._run(block, x_BNW, single[step], *turn)
         own = (turn[0][:, noisy], turn[1][:, noisy])
-        made: Tensor = last(x_BNW, x_BNW[:, noisy], modulation.single[-1][step], turn, own)
+        made: Tensor = self._run(last, x_BNW, x_BNW[:, noisy], modulation.single[-1][step], turn, own)
         return made
+
+    def _run(self, block: nn.Module, *given: Any) -> Any:
+        compiled = self._compiled.get(type(block))
+        return block(*given) if compiled is None else compiled(block, *given)
 
     def _modulation(self, pooled_BP: Tensor, timestep_IB: Tensor, guidance_IB: Tensor | None) -> Modulation:
         """Every block's rows for every step: each weight is read once a batch instead of once a step."""
@@ -142,6 +151,9 @@ class FusedTransformer(nn.Module):
         )
 
     def compile_blocks(self, **options: Any) -> None:
-        """Compiles each kind of block once, for sequences of any length: `options` are torch.compile's."""
-        for block in (*self.double_blocks, *self.single_blocks):
-            block.compile(fullgraph=True, dynamic=True, **options)
+        """Compiles each kind of block once, for sequences of any length: `options` are torch.compile's.
+
+        What is compiled belongs to the kind and holds no block, so that a model that is dropped is freed at once.
+        """
+        for kind in (DoubleStream, SingleStream, LastStream):
+            self._compiled[kind] = torch.compile(kind.forward, fullgraph=True, dynamic=True, **options)

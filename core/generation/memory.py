@@ -75,7 +75,8 @@ def free_bytes(device: str) -> int:
     import torch
 
     if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0])
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + cached)
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     import psutil
@@ -137,6 +138,10 @@ def place(transformer: Any, plan: Plan, device: str) -> Any:
     fused = FusedTransformer(transformer)
     if plan.mode == "fp8":
         quantize_to_fp8(fused)
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
     return fused
 
 
@@ -152,9 +157,11 @@ def quantize_to_fp8(transformer: nn.Module) -> None:
         from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
     except ImportError as error:
         raise DreamlineError("DREAMLINE_MEMORY=fp8 needs torchao: pip install torchao") from error
+    quantize_(transformer, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), filter_fn=takes_fp8)
+
+
+def takes_fp8(module: nn.Module, name: str) -> bool:
+    """Whether a module of a fused transformer is a linear layer of a block: modulation and embeddings are not."""
     import torch
 
-    def repeated(module: torch.nn.Module, name: str) -> bool:
-        return isinstance(module, torch.nn.Linear) and "_blocks." in name
-
-    quantize_(transformer, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), filter_fn=repeated)
+    return isinstance(module, torch.nn.Linear) and "_blocks." in name

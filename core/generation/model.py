@@ -163,7 +163,7 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     )
     log.info("model %s on %s: %s (%s)", card.name, device, plan.mode, plan.why)
     placed = memory.place(transformer, plan, device)
-    compiling.prepare(placed, settings, device)
+    compiling.prepare(placed, settings, device, plan.mode)
     embeddings = embeddings_file(card, settings)
     fingerprints = {
         "text": [

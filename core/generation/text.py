@@ -147,6 +147,11 @@ class TextEncoders:
         self.encoded += 1
         return Words(text, pooled)
 
+    @property
+    def device(self) -> str:
+        """What kind of device they are on (`cpu`, `cuda`)."""
+        return str(next(self.t5.parameters()).device.type)
+
     def to(self, device: str) -> None:
         self.clip.to(device)
         self.t5.to(device)

@@ -360,3 +360,22 @@ def test_a_vae_that_does_not_fit_is_a_clear_error(part, ask, own_settings, card,
     monkeypatch.setattr(generator.model.vae, part, never)
     with pytest.raises(OutOfMemory, match=f"{part[:-1]}ing .* does not fit"):
         list(generator.generate(*zip(*[ask((32, 32))], strict=True)))
+
+
+def test_text_encoders_leave_before_a_batch_is_halved(ask, own_settings, card, monkeypatch):
+    generator = DreamO(card, own_settings, "cpu")
+    asked = [*zip(*[ask((32, 32), seed=seed) for seed in range(3)], strict=True)]
+    expected = generator.latents(*asked)
+    whole, sizes, left = denoising.denoise, [], []
+
+    def crowded(jobs, model):
+        sizes.append(len(jobs))
+        if not left:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(jobs, model)
+
+    monkeypatch.setattr(denoising, "denoise", crowded)
+    monkeypatch.setattr(generator, "_text_leaves", lambda: not left and not left.append("cpu"))
+    found = generator.latents(*asked)
+    assert sizes == [3, 3]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
