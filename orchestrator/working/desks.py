@@ -20,6 +20,7 @@ from core.settings import Settings
 from orchestrator import gating
 from orchestrator.planning.keys import method_pin, model_pin
 from orchestrator.records.database import SWEEP_LOCK
+from orchestrator.records.gates import HELD_BACK
 from orchestrator.records.models import hash_files, pin_files
 from orchestrator.records.plain_json import to_json
 from orchestrator.records.storage import Storage
@@ -180,10 +181,12 @@ class Making:
         self, connection: Connection, store: Storage, results: Sequence[Result], worker: uuid.UUID
     ) -> frozenset[int]:
         columns = {**_asset_columns(results), **_score_columns(results)}
-        done = set(connection.execute(text(_KEEP), {**columns, "worker": worker, "lock": SWEEP_LOCK}).scalars())
-        if done:
-            _refuse_missing(store, [made.result["sha256"] for claim, made in results if claim.id in done])
-            gating.mark_made(connection, list(done))
+        rows = connection.execute(_KEEP, {**columns, "worker": worker, "lock": SWEEP_LOCK}).all()
+        done = {row.id for row in rows}
+        _refuse_missing(store, [made.result["sha256"] for claim, made in results if claim.id in done])
+        held_back = {claim.id for claim, made in results if HELD_BACK in made.result["facts"]}
+        if judged := [row.id for row in rows if row.due or row.id in held_back]:
+            gating.mark_made(connection, judged)
         rest = [claim for claim, _ in results if claim.id not in done]
         return frozenset(done | were_finished(connection, self.table, rest))
 
@@ -233,8 +236,9 @@ def _refuse_missing(store: Storage, files: Sequence[str | None]) -> None:
 
 
 # The ends of the claims, their events, the images and their scores in one statement: one trip to the database. The
-# lock keeps sweeps away until the commit; whether one was faster is looked at after it is held.
-_KEEP = """
+# lock keeps sweeps away until the commit; whether one was faster is looked at after it is held. `due` says whether
+# gates wait for the image.
+_KEEP = text("""
 with unswept as materialized (
     select pg_advisory_xact_lock_shared(:lock)
 ), given as materialized (
@@ -271,5 +275,5 @@ with unswept as materialized (
     ) as told (job_id, plugin, name, value, compared, higher, crop) using (job_id)
     on conflict (job_id, plugin, name) do update set value = excluded.value, crop = excluded.crop
 )
-select id from done
-"""
+select id, exists (select 1 from item where job_id = done.id and gate = 'due') as due from done
+""")
