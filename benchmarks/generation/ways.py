@@ -24,7 +24,7 @@ from core.generation.sequence import position_ids
 
 WAYS = {
     "plain": "diffusers' transformer as it is, with the kernel that torch picks",
-    "plain+flash": "the same with FlashAttention 2, which older versions of torch pick",
+    "plain+flash": "plain with FlashAttention 2, which older versions of torch pick",
     "plain+compiled": "plain with its repeated blocks compiled",
     "fused": "ours, not compiled",
     "exact": "ours, compiled: how campaigns run",
