@@ -44,9 +44,7 @@ class Settings:
     models: Path | None = _setting(None, "folder of weights; unset: home/models")
     cards: tuple[str, ...] = _setting((), "folders with model cards of your own, separated by commas")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1 or mps")
-    memory: str = _setting(
-        "auto", "where weights are: auto, resident, model, group, or fp8 (approximate; needs torchao)"
-    )
+    memory: str = _setting("auto", "where weights are: auto, resident, model, group, or fp8 (approximate)")
     precision: str = _setting("auto", "auto (float32 on a CPU, bfloat16 elsewhere), float32 or bfloat16")
     reference_tokens: str = _setting(
         "all",
@@ -60,7 +58,11 @@ class Settings:
         "models on NVIDIA GPUs), on or off",
         known=("auto", "on", "off"),
     )
-    cache_gb: float = _setting(10.0, "most that encoded prompts and references take on disk; 0: none are kept")
+    cache_gb: float = _setting(
+        10.0,
+        "most that encoded prompts and references take on disk; 0: none are kept. Compiled code takes a fifth of "
+        "it more; what was used in the last two days stays",
+    )
     plugins: tuple[str, ...] = _setting((), "only these plugins are loaded, separated by commas; empty: all")
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")
     trace_hooks: bool = _setting(False, "1: every hook call is logged with its results")

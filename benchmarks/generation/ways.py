@@ -15,9 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.generation.sizes import Size, build_model, build_transformer
 from core.generation.batches import Job, main_tensors, noise_of
+from core.generation.compiling import compile_decoder
 from core.generation.denoising import denoise
+from core.generation.float8 import quantize
 from core.generation.fused import FusedTransformer
-from core.generation.memory import quantize_to_fp8
 from core.generation.model import Model
 from core.generation.schedule import euler_step
 from core.generation.sequence import position_ids
@@ -51,10 +52,12 @@ def prepare(way: str, size: Size, device: str) -> tuple[Model, Steps]:
         return model, lambda job: plain_steps(theirs, model, job, chosen)
     fused = FusedTransformer(build_transformer(size, device))
     if way == "fp8":
-        quantize_to_fp8(fused)
+        quantize(fused)
     if way in ("exact", "fp8"):
         fused.compile_blocks()
     model = build_model(size, device, "resident", fused)
+    if way in ("exact", "fp8"):
+        compile_decoder(model.vae)
     return model, lambda job: denoise([job], model)
 
 

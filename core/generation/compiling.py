@@ -1,4 +1,4 @@
-"""torch.compile for the transformer's blocks: when it pays, and where what it made is kept between processes."""
+"""torch.compile for transformer and decoder: when it pays, and where what it made is kept between processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
+from core.generation import compiled
 from core.generation.memory import bytes_of
 from core.settings import Settings
 
@@ -21,14 +22,14 @@ LARGE = 1e9
 """Bytes of weights from which on an automatic choice compiles: small models are made before a compiler is done."""
 
 
-def prepare(transformer: Any, settings: Settings, device: str, mode: str) -> None:
-    """Compiles a fused transformer's blocks where the settings or the size of the model want it; at first use.
+def prepare(transformer: Any, vae: Any, settings: Settings, device: str) -> None:
+    """Compiles a fused transformer's blocks and the decoder where settings or size want it; at their first use.
 
     Args:
         transformer: placed on the device, or lent to it later.
+        vae: the autoencoder.
         settings: say what is wanted, and where what is compiled is kept.
         device: `cuda:0`, `cpu`.
-        mode: of memory; fp8 is compiled only where that is asked for.
 
     Raises:
         BadInput: compilation was asked for, and there is no compiler, or a memory mode that goes without.
@@ -37,9 +38,10 @@ def prepare(transformer: Any, settings: Settings, device: str, mode: str) -> Non
     fused = hasattr(transformer, "compile_blocks")
     if asked == "on" and not fused:
         raise BadInput.at(where, "'on' does not go with blocks that come one by one", "Leave it at auto")
-    if not fused or asked == "off" or (asked == "auto" and not _pays(transformer, device, mode)):
+    if not fused or asked == "off" or (asked == "auto" and not _pays(transformer, device)):
         return
-    keep_between_processes(settings.home / "cache" / "compiled")
+    keep_between_processes(compiled.folder_of(settings))
+    compiled.make_room(settings)
     wrong = try_compiler(device)
     if wrong and asked == "on":
         raise BadInput.at(where, f"nothing can be compiled for {device} here ({wrong})", NEEDS)
@@ -47,7 +49,19 @@ def prepare(transformer: Any, settings: Settings, device: str, mode: str) -> Non
         log.warning("nothing can be compiled for %s here (%s): images take longer. %s", device, wrong, NEEDS)
         return
     transformer.compile_blocks()
-    log.info("the transformer's blocks are compiled at their first use, and kept in %s", os.environ[KEPT_IN])
+    compile_decoder(vae)
+    log.info("transformer and decoder are compiled at their first use, and kept in %s", os.environ[KEPT_IN])
+
+
+def compile_decoder(vae: Any, **options: Any) -> None:
+    """Compiles an autoencoder's decoder for pictures of any size: `options` are torch.compile's.
+
+    Weights are laid out with channels last, as the matrix units of GPUs take them; the compiler follows them.
+    """
+    import torch
+
+    vae.decoder.to(memory_format=torch.channels_last)
+    vae.decoder.compile(dynamic=True, **options)
 
 
 def has_compiler(kind: str) -> bool:
@@ -85,5 +99,5 @@ def keep_between_processes(folder: Path) -> None:
     os.environ.setdefault(KEPT_IN, str(folder))
 
 
-def _pays(transformer: Any, device: str, mode: str) -> bool:
-    return device.startswith("cuda") and mode != "fp8" and bytes_of(transformer) >= LARGE
+def _pays(transformer: Any, device: str) -> bool:
+    return device.startswith("cuda") and bytes_of(transformer) >= LARGE

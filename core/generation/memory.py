@@ -3,7 +3,7 @@
 resident  all of the transformer and the VAE stay on the device.
 model     each model comes to the device for its part and leaves again.
 group     the transformer's blocks come one after another; the slowest, and it needs the least.
-fp8       as resident, with fp8 linear layers (torchao): other pixels, so it is never chosen by itself.
+fp8       as resident, with fp8 linear layers: other pixels, so it is never chosen by itself.
 
 The first three give the same image, but for the last bits: `group` goes through diffusers' own blocks, and T5 may
 have to work on the CPU. Text encoders leave the device when a call did not need them and room is scarce.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.errors import BadInput, DreamlineError
+from core.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,9 +52,7 @@ def choose(asked: str, device: str, free: int, transformer: int, others: int) ->
             "environment variable DREAMLINE_MEMORY", f"{asked!r} is no mode", f"Say {', '.join(MODES)}"
         )
     if device == "cpu":
-        if asked == "fp8":
-            raise BadInput.at("environment variable DREAMLINE_MEMORY", "fp8 needs a GPU", "Leave it at auto")
-        mode = "group" if asked == "group" else "resident"
+        mode = asked if asked in ("group", "fp8") else "resident"
         return Plan(mode, "on the CPU all weights are in main memory", device)
     text = device if free >= others + TEXT_WORKSPACE else "cpu"
     if asked != "auto":
@@ -137,31 +135,11 @@ def place(transformer: Any, plan: Plan, device: str) -> Any:
         transformer.to(device)
     fused = FusedTransformer(transformer)
     if plan.mode == "fp8":
-        quantize_to_fp8(fused)
+        from core.generation.float8 import quantize
+
+        quantize(fused)
     if device.startswith("cuda"):
         import torch
 
         torch.cuda.empty_cache()
     return fused
-
-
-def quantize_to_fp8(transformer: nn.Module) -> None:
-    """fp8 linear layers in a fused transformer's blocks.
-
-    One scale a row: with one a tensor, batch mates would change an image.
-
-    Raises:
-        DreamlineError: torchao is not installed.
-    """
-    try:
-        from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
-    except ImportError as error:
-        raise DreamlineError("DREAMLINE_MEMORY=fp8 needs torchao: pip install torchao") from error
-    quantize_(transformer, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), filter_fn=takes_fp8)
-
-
-def takes_fp8(module: nn.Module, name: str) -> bool:
-    """Whether a module of a fused transformer is a linear layer of a block: modulation and embeddings are not."""
-    import torch
-
-    return isinstance(module, torch.nn.Linear) and "_blocks." in name

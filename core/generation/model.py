@@ -140,9 +140,12 @@ def load_model(card: ModelCard, settings: Settings, device: str) -> Model:
 def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     from diffusers import AutoencoderKL
 
+    from core.generation.float8 import require_fp8
     from core.generation.transformer import DreamOTransformer
 
     device = memory.resolve_device(device)
+    if settings.memory == "fp8":
+        require_fp8(device)
     precision = precision_of(settings.precision, device)
     base, notes = base_folder(card, settings), settings.home / "cache" / "hashes"
     rows = read_embeddings(card, settings)
@@ -163,7 +166,7 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     )
     log.info("model %s on %s: %s (%s)", card.name, device, plan.mode, plan.why)
     placed = memory.place(transformer, plan, device)
-    compiling.prepare(placed, settings, device, plan.mode)
+    compiling.prepare(placed, vae, settings, device)
     embeddings = embeddings_file(card, settings)
     fingerprints = {
         "text": [

@@ -15,7 +15,6 @@ from core.errors import BadInput
 from core.generation import compiling
 from core.generation.dreamo import DreamO
 from core.generation.fused import FusedTransformer
-from core.generation.memory import takes_fp8
 from core.generation.sequence import Grid, Layout, position_ids
 from core.generation.transformer import DreamOTransformer
 
@@ -142,7 +141,9 @@ def test_a_campaign_with_compiled_blocks_makes_the_same_images(ask, own_settings
     asked = [*zip(*[ask((32, 32), seed=1), ask((32, 32), seed=2)], strict=True)]
     expected = DreamO(card, own_settings, "cpu").latents(*asked)
     compile_blocks = FusedTransformer.compile_blocks
+    compile_decoder = compiling.compile_decoder
     monkeypatch.setattr(FusedTransformer, "compile_blocks", lambda self: compile_blocks(self, backend="eager"))
+    monkeypatch.setattr(compiling, "compile_decoder", lambda vae: compile_decoder(vae, backend="eager"))
     monkeypatch.setattr(compiling, "try_compiler", lambda device: "")
     found = DreamO(card, replace(own_settings, compile="on"), "cpu").latents(*asked)
     assert all((one - other).abs().max() < 1e-5 for one, other in zip(found, expected, strict=True))
@@ -156,7 +157,7 @@ def test_compiling_blocks_that_come_one_by_one_is_refused(ask, own_settings, car
 
 
 def test_without_a_compiler_images_are_made_all_the_same(ask, own_settings, card, monkeypatch, caplog, kept_in):
-    monkeypatch.setattr(compiling, "_pays", lambda transformer, device, mode: True)
+    monkeypatch.setattr(compiling, "_pays", lambda transformer, device: True)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     DreamO(card, own_settings, "cpu").latents(*zip(*[ask()], strict=True))
@@ -174,8 +175,19 @@ def test_a_compiler_that_fails_is_told(monkeypatch, kept_in):
     assert compiling.try_compiler("cpu") == "RuntimeError: Python.h: No such file or directory"
 
 
-def test_fp8_takes_the_linear_layers_of_blocks_alone():
-    fused = FusedTransformer(build())
-    taken = [name for name, module in fused.named_modules() if takes_fp8(module, name)]
-    assert len(taken) == 2 * 8 + 2 * 2 + 3
-    assert not [name for name in taken if not name.startswith(("double_blocks.", "single_blocks."))]
+def test_pictures_of_any_size_are_decoded_by_one_compiled_decoder(golden):
+    from diffusers import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(golden / "base" / "vae", local_files_only=True).eval()
+    latents = [
+        torch.randn(1, vae.config.latent_channels, *sides) for sides in ((18, 20), (20, 18), (19, 19), (24, 28))
+    ]
+    torch._dynamo.reset()
+    with torch.no_grad():
+        expected = [vae.decode(latent).sample for latent in latents]
+        compiling.compile_decoder(vae, backend="eager", fullgraph=True)
+        vae.decode(latents[0])
+        with torch.compiler.set_stance("fail_on_recompile"):
+            found = [vae.decode(latent).sample for latent in latents]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
