@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from core.generation import compiled
 from core.settings import Settings
 from orchestrator.planning.fetching.kept import Kept, age
 from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
@@ -61,6 +62,7 @@ def clean(
     yield _uploads(database, settings.home / "uploads", ages.files, delete=delete)
     yield _previews(settings.home / "previews", ages.files, delete=delete)
     yield _fetched(Kept.of(settings), ages.files, delete=delete)
+    yield _compiled(settings, ages.files, delete=delete)
 
 
 def _rows(database: Database, what: str, old: str, days: int, *, delete: bool) -> Waste:
@@ -179,6 +181,15 @@ def _fetched(kept: Kept, days: int, *, delete: bool) -> Waste:
     return _files(
         "fetched pictures, which are fetched again when a plan asks for them", kept.old(days), delete=delete
     )
+
+
+def _compiled(settings: Settings, days: int, *, delete: bool) -> Waste:
+    """Code that torch compiled and no process has loaded since, and what is more than may be kept."""
+    unused = compiled.find_unused(settings, days)
+    if delete:
+        compiled.drop(unused)
+    size = sum(one.size for one in unused)
+    return Waste("folders of compiled code, which is compiled again when a model needs it", len(unused), size)
 
 
 def _files(what: str, old: Sequence[Path], *, delete: bool) -> Waste:

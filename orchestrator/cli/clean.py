@@ -23,7 +23,8 @@ from orchestrator.cli import print_json
     type=click.IntRange(1),
     default=30,
     show_default=True,
-    help="Days that previews, fetched pictures and uploads without a campaign are kept on this machine.",
+    help="Days that previews, fetched pictures, compiled code and uploads without a campaign are kept on this "
+    "machine.",
 )
 @click.option(
     "--workers", type=click.IntRange(1), default=7, show_default=True, help="Days that workers are listed."

@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,23 @@ def test_uploads_without_a_campaign_and_old_previews_go(
     }
     assert sorted(path.name for path in uploads.iterdir()) == ["fresh", "used"]
     assert [path.exists() for path in previews] == [False, True]
+
+
+def test_compiled_code_goes_when_no_process_has_loaded_it_for_long(
+    settings: Settings, database: Database, store: Storage
+) -> None:
+    folder = settings.home / "cache" / "compiled"
+    for name, days in (("other-torch", 31), ("used", 29)):
+        path = folder / "fxgraph" / name / "graph"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(2000))
+        for one in (path, path.parent):
+            os.utime(one, (time.time() - days * 86_400,) * 2)
+    what = "folders of compiled code, which is compiled again when a model needs it"
+    assert found(settings, database, store) == {what: 1}
+    assert [one.size for one in clean(settings, database, store, Ages()) if one.what == what] == [2000]
+    assert found(settings, database, store, delete=True) == {what: 1}
+    assert [path.name for path in (folder / "fxgraph").iterdir()] == ["used"]
+    bounded = replace(settings, cache_gb=0.0)
+    assert found(bounded, database, store, delete=True) == {what: 1}, "the bound holds whatever its age"
+    assert found(bounded, database, store) == {}
