@@ -138,15 +138,23 @@ def _draw_verbs(actor: Actor, one: Overview) -> None:
 
 
 def _do(actor: Actor, name: str, verb: Callable[..., object]) -> None:
+    refused = _try(actor, name, verb)
+    if refused is not None:
+        visit.show_problems(refused)
+        return
+    st.rerun()
+
+
+def _try(actor: Actor, name: str, verb: Callable[..., object]) -> DreamlineError | None:
+    """Does what a button says; returns why that was refused, or nothing."""
     here = office()
     try:
         actor.require(Right.STEER, name)
         verb(here.database, here.registry, name)
         wake_all(here.settings)
     except DreamlineError as error:
-        visit.show_problems(error)
-        return
-    st.rerun()
+        return error
+    return None
 
 
 _LABELS = {("Resume", "pilot"): "Make the rest"}
@@ -182,7 +190,7 @@ def _draw_live(actor: Actor, name: str) -> None:
     else:
         st.caption("None yet.")
     if failures:
-        _draw_failures(actor, name, failures)
+        _draw_failures(actor, one, failures)
 
 
 def _draw_numbers(one: Progress, overview: Overview) -> None:
@@ -219,7 +227,7 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _draw_failures(actor: Actor, name: str, failures: list[Failure]) -> None:
+def _draw_failures(actor: Actor, one: Progress, failures: list[Failure]) -> None:
     st.subheader("Why some failed")
     st.dataframe(
         [
@@ -228,8 +236,47 @@ def _draw_failures(actor: Actor, name: str, failures: list[Failure]) -> None:
         ],
         hide_index=True,
     )
-    if actor.may(Right.STEER, name) and st.button("Retry what failed", icon=":material/replay:"):
-        _do(actor, name, campaigns.retry)
+    if actor.may(Right.STEER, one.name):
+        _draw_retry(actor, one)
+
+
+def _draw_retry(actor: Actor, one: Progress) -> None:
+    """Another round for what failed; why that was refused stays to be read until the campaign changes."""
+    if st.button("Retry what failed", icon=":material/replay:"):
+        _retry(actor, one)
+    changed_at, refused = st.session_state.get(_refusal(one), (None, None))
+    if refused is None or changed_at != one.changed_at:
+        return
+    if not isinstance(refused, campaigns.NoRoom):
+        visit.show_problems(refused)
+        return
+    (why,) = refused.problems
+    st.warning(visit.escaped(f"Nothing was retried: {why.where} {why.what}."), icon=":material/front_hand:")
+    st.caption(_tell_anyway(one))
+    if st.button("Retry anyway", icon=":material/fast_forward:"):
+        _retry(actor, one, anyway=True)
+
+
+def _retry(actor: Actor, one: Progress, *, anyway: bool = False) -> None:
+    refused = _try(actor, one.name, partial(campaigns.retry, anyway=anyway))
+    st.session_state[_refusal(one)] = (one.changed_at, refused)
+    st.rerun()
+
+
+def _refusal(one: Progress) -> str:
+    return f"refused {one.name}"
+
+
+def _tell_anyway(one: Progress) -> str:
+    """What a retry past the stop rules does, and what it costs."""
+    failed, waiting = one.jobs["dead"], one.total - one.scope["done"] - one.scope["dead"]
+    tried = f"{failed:,} {'image' if failed == 1 else 'images'} again"
+    others = f", and goes on with the {waiting:,} not made yet" if waiting else ""
+    return (
+        f"**Retry anyway** goes past the stop rules. It tries {tried}{others}. From now on the rules count as if "
+        "nothing had been spent, failed or rejected before. To keep to them, change the limit in the campaign's "
+        "file and upload it under **New campaign**."
+    )
 
 
 def _draw_settings(actor: Actor, one: Overview) -> None:

@@ -28,6 +28,10 @@ from orchestrator.records.states import CAMPAIGN_MOVES, Campaign
 from orchestrator.tallies import Decided, find_reached
 
 
+class NoRoom(BadInput):
+    """A stop rule would stop the campaign at once: the one refusal that `anyway` goes past."""
+
+
 def record(
     database: Database,
     store: storage.Storage,
@@ -55,7 +59,8 @@ def record(
         owner: whose it is where neither the file says so nor it was said before.
 
     Raises:
-        BadInput: a reference file is no longer what was planned, or a stop rule would stop it at once.
+        BadInput: a reference file is no longer what was planned.
+        NoRoom: a stop rule would stop it at once.
     """
     sizes = entry.store_references(store, plan)
     with database.begin() as connection:
@@ -102,7 +107,7 @@ def start(database: Database, registry: Registry, name: str) -> None:
     During a pilot these are the pilot's.
 
     Raises:
-        BadInput: a stop rule would stop it at once.
+        NoRoom: a stop rule would stop it at once.
     """
 
     def let_go(connection: Connection, found: Found) -> None:
@@ -134,7 +139,8 @@ def resume(database: Database, registry: Registry, name: str, *, anyway: bool = 
         anyway: also past its stop rules, which count anew from now on.
 
     Raises:
-        BadInput: it is not paused, or a stop rule would stop it at once.
+        BadInput: it is not paused.
+        NoRoom: a stop rule would stop it at once.
     """
 
     def go_on(connection: Connection, found: Found) -> None:
@@ -233,7 +239,8 @@ def retry(
         anyway: also past its stop rules, which count anew from now on.
 
     Raises:
-        BadInput: there is no such campaign, or a stop rule would stop it at once.
+        BadInput: there is no such campaign, or its state allows it not.
+        NoRoom: a stop rule would stop it at once.
     """
     again = 0
 
@@ -243,7 +250,7 @@ def retry(
         if not again:
             raise _NothingToDo
         wanted.release(connection, found.id)
-        _require_room(connection, found, anyway=anyway)
+        _require_room(connection, found, anyway=anyway, again="retry")
 
     with contextlib.suppress(_NothingToDo):
         _verb(database, registry, name, "retried", Campaign.RUNNING, revive)
@@ -304,8 +311,11 @@ def _verb(
     registry.tell(Event(what, name))
 
 
-def _require_room(connection: Connection, found: Found, *, anyway: bool) -> None:
-    """Refuses to start what would be stopped at once; `anyway` lets the rules count from now on instead."""
+def _require_room(connection: Connection, found: Found, *, anyway: bool, again: str = "") -> None:
+    """Refuses to start what would be stopped at once; `anyway` lets the rules count from now on instead.
+
+    `again` is the command that goes past them; where none is said, the one that its state allows.
+    """
     if anyway:
         connection.execute(
             text("update campaign set stop_from = clock_timestamp() where id = :id"), {"id": found.id}
@@ -313,8 +323,8 @@ def _require_room(connection: Connection, found: Found, *, anyway: bool) -> None
         return
     reached = find_reached(connection, found.id)
     if reached is not None:
-        again = "resume" if found.state is Campaign.PAUSED else "retry"
-        raise BadInput.at(
+        again = again or ("resume" if found.state is Campaign.PAUSED else "retry")
+        raise NoRoom.at(
             f"campaign {found.name!r}",
             f"would be stopped at once by its {reached.why}",
             "Change the rule below stop: in its file and `dreamline run` that, or say `dreamline campaign "

@@ -164,6 +164,106 @@ def test_a_campaign_that_a_rule_stopped_says_so_and_can_be_resumed_anyway(
         assert connection.execute(text("select state from campaign")).scalar() == "running"
 
 
+@pytest.fixture
+def spent(database: Database, store: Storage) -> Seeded:
+    """A paused campaign that has made the six images it may: three failed, another three wait."""
+    with database.begin() as connection:
+        made = seed(connection, store, "spent", 12, pictures=2, side=64, state="paused")
+        missing = "select job_id from item where id = any(:items)"
+        values = {"items": made.items[6:]}
+        connection.execute(text(f"delete from score where job_id in ({missing})"), values)
+        connection.execute(text(f"delete from asset where job_id in ({missing})"), values)
+        for state, items in (("dead", made.items[6:9]), ("queued", made.items[9:])):
+            connection.execute(
+                text(f"update job set state = '{state}', held = true where id in ({missing})"), {"items": items}
+            )
+        connection.execute(text("""update campaign set stop = '{"images": 6}', paused_by = 'rule'"""))
+    return made
+
+
+def press(page: AppTest, label: str) -> None:
+    next(one for one in page.button if one.label == label).click().run()
+    assert not page.exception, page.exception
+
+
+def labels(page: AppTest) -> set[str]:
+    return {one.label for one in page.button}
+
+
+def states(database: Database, campaign: int) -> tuple[str, dict[str, int]]:
+    """A campaign's, and how many of its images are in each."""
+    query = (
+        "select state, count(*) from job where id in (select job_id from item where campaign_id = :id) group by 1"
+    )
+    with database.begin() as connection:
+        state = connection.execute(
+            text("select state from campaign where id = :id"), {"id": campaign}
+        ).scalar_one()
+        return state, {row[0]: row[1] for row in connection.execute(text(query), {"id": campaign})}
+
+
+def test_a_retry_that_stop_rules_refuse_can_be_done_anyway_and_says_what_that_takes(
+    here: Office, database: Database, spent: Seeded
+) -> None:
+    page = open_page("campaigns", campaign="spent")
+    assert "Retry anyway" not in labels(page)
+    press(page, "Retry what failed")
+    assert states(database, spent.campaign) == ("paused", {"done": 6, "dead": 3, "queued": 3})
+    told = words(page).replace("\\", "")
+    assert "Nothing was retried: campaign 'spent' would be stopped at once by its stop rule images: 6" in told
+    assert "It tries 3 images again, and goes on with the 3 not made yet" in told
+    press(page, "Retry anyway")
+    assert states(database, spent.campaign) == ("running", {"done": 6, "queued": 6})
+    with database.begin() as connection:
+        assert connection.execute(text("select count(*) from job where held")).scalar() == 0
+        retried = "select count(*) from event where kind = 'campaign.retried'"
+        assert connection.execute(text(retried)).scalar() == 1, "nothing is asked twice"
+    assert not look(database, here.registry), "the rule counts anew"
+    assert not {"Retry anyway", "Retry what failed"} & labels(page)
+
+
+def test_the_offer_to_retry_anyway_stays_while_the_page_renews_itself_and_goes_when_the_campaign_changes(
+    here: Office, database: Database, spent: Seeded
+) -> None:
+    page = open_page("campaigns", campaign="spent")
+    press(page, "Retry what failed")
+    page.run()
+    assert "Retry anyway" in labels(page)
+    with database.begin() as connection:
+        connection.execute(text("""update campaign set stop = '{"images": 60}', changed_at = now()"""))
+    page.run()
+    assert "Retry anyway" not in labels(page)
+    press(page, "Retry what failed")
+    assert states(database, spent.campaign) == ("running", {"done": 6, "queued": 6})
+
+
+def test_a_retry_that_is_refused_for_another_reason_is_not_offered_anyway(
+    here: Office, database: Database, spent: Seeded
+) -> None:
+    with database.begin() as connection:
+        connection.execute(text("update campaign set state = 'draft'"))
+    page = open_page("campaigns", campaign="spent")
+    press(page, "Retry what failed")
+    assert "is draft and can't be retried" in page.dataframe[-1].value.to_string(max_colwidth=None)
+    assert "Retry anyway" not in labels(page)
+
+
+def test_who_may_steer_no_more_can_not_retry_anyway_either(
+    here: Office, database: Database, spent: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as connection:
+        set_member(connection, "vic", "producer")
+    monkeypatch.setattr(offices, "_office", replace(here, local="vic", member=True))
+    page = open_page("campaigns", campaign="spent")
+    press(page, "Retry what failed")
+    assert "Retry anyway" in labels(page)
+    with database.begin() as connection:
+        set_member(connection, "vic", "reviewer")
+    press(page, "Retry anyway")
+    assert not page.button
+    assert states(database, spent.campaign) == ("paused", {"done": 6, "dead": 3, "queued": 3})
+
+
 @pytest.mark.parametrize("role", ["viewer", "reviewer"])
 def test_who_may_not_steer_gets_no_buttons_and_no_new_campaign(
     here: Office, database: Database, drop: Seeded, role: str, monkeypatch: pytest.MonkeyPatch

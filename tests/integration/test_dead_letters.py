@@ -135,7 +135,7 @@ def test_neither_a_retry_nor_a_start_goes_past_a_stop_rule(
     database: Database, registry: Registry, dead: list[int]
 ) -> None:
     rows(database, """update campaign set state = 'paused', stop = '{"failed": 1}' returning id""")
-    with pytest.raises(BadInput, match="would be stopped at once"):
+    with pytest.raises(campaigns.NoRoom, match=r"would be stopped at once.*campaign retry words --anyway"):
         campaigns.retry(database, registry, "words", revive_with(Changes(), ["bad input"]))
     rows(database, f"update job set state = 'queued', held = true where id = {dead[0]} returning id")
     with pytest.raises(BadInput, match="would be stopped at once"):
