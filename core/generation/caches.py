@@ -11,6 +11,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,14 @@ def key_of(*facts: Any) -> str:
 class TensorCache:
     """Named tensors by key: on the model's device first, in a folder second, made only where both miss.
 
-    `hits` and `misses` count look-ups; a value read from the folder is a hit.
+    `hits` and `misses` count look-ups; a value read from the folder is a hit. On a GPU a thread writes the
+    folder beside what comes next.
     """
 
-    def __init__(self, folder: Path | None, device: str, memory: int, disk: int) -> None:
-        """`memory` and `disk` are bytes; no folder, nothing on disk."""
+    def __init__(
+        self, folder: Path | None, device: str, memory: int, disk: int, *, beside: bool | None = None
+    ) -> None:
+        """`memory` and `disk` are bytes; no folder, nothing on disk. `beside`: whether a thread writes it."""
         self.folder = folder if disk else None
         self.device = device
         self.memory = memory
@@ -51,6 +55,9 @@ class TensorCache:
         self.hits = 0
         self.misses = 0
         self._here: OrderedDict[str, Tensors] = OrderedDict()
+        beside = device.startswith("cuda") if beside is None else beside
+        self._writer = ThreadPoolExecutor(1, "cache") if beside and self.folder else None
+        self._last: Future[None] | None = None
 
     def get(self, key: str, make: Callable[[], Tensors]) -> Tensors:
         """The value of `key`; `make` is called where it is in neither store."""
@@ -58,11 +65,19 @@ class TensorCache:
         if found is None:
             self.misses += 1
             found = make()
-            self._write(key, found)
+            if self._writer is None:
+                self._write(key, found)
+            else:
+                self._last = self._writer.submit(self._write, key, found)
         else:
             self.hits += 1
         self._keep(key, found)
         return found
+
+    def written(self) -> None:
+        """Waits until the folder has everything."""
+        if self._last is not None:
+            self._last.result()
 
     def _keep(self, key: str, value: Tensors) -> None:
         self._here[key] = value

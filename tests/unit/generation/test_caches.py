@@ -32,6 +32,17 @@ def test_a_value_is_made_once_and_read_back_bit_for_bit(tmp_path):
     )
 
 
+def test_a_folder_that_is_written_beside_gets_everything_in_the_end(tmp_path):
+    calls = []
+    cache = TensorCache(tmp_path, "cpu", MEGA, MEGA, beside=True)
+    for number in range(5):
+        cache.get(f"{number}" * 64, made(number, calls))
+    cache.written()
+    again = TensorCache(tmp_path, "cpu", MEGA, MEGA)
+    assert [again.get(f"{number}" * 64, made(9, calls))["x"][0] for number in range(5)] == [0, 1, 2, 3, 4]
+    assert len(calls) == 5
+
+
 def test_memory_is_bounded_and_what_was_used_last_stays():
     calls = []
     cache = TensorCache(None, "cpu", 2500, 0)
