@@ -64,31 +64,44 @@ class Tokenizers:
         A sentence of which it has half or less goes as a whole, and the last full stop with it: captions of the
         drawn world have none. FLUX's T5 is made of pieces of words and takes all.
         """
-        from tokenizers.models import WordLevel
-
-        if not isinstance(self.t5.backend_tokenizer.model, WordLevel):
+        if not self._has_words:
             return prompt, []
         prompt = prompt.rstrip(LAST)
-        if not self._lacks(prompt):
+        if not self._lacking(prompt):
             return prompt, []
         kept, lacking = [], []
         for sentence in re.split(r"(?<=[.!?])\s+", prompt):
             words = sentence.split()
-            strange = [word for word in words if self._lacks(word)]
+            strange = self._lacking(*words)
             lacking += strange
             if 2 * len(strange) < len(words):
                 kept += [word for word in words if word not in strange]
         return " ".join(kept).rstrip(LAST), [word.strip(".,:;!?") for word in lacking]
 
-    def _lacks(self, text: str) -> bool:
-        return self.t5.unk_token_id in self.t5(text, add_special_tokens=False, verbose=False).input_ids
+    @property
+    def _has_words(self) -> bool:
+        """Whether T5's vocabulary is one of whole words."""
+        from tokenizers.models import WordLevel
 
-    def ids(self, prompt: str) -> tuple[Tensor, Tensor]:
-        """(CLIP's ids, T5's ids) of what is known of the prompt, each (1, length)."""
-        prompt, _ = self.known(prompt)
+        return isinstance(self.t5.backend_tokenizer.model, WordLevel)
+
+    def _lacking(self, *texts: str) -> list[str]:
+        """Those of the texts in which something is unknown."""
+        if not texts:
+            return []
+        ids = self.t5(list(texts), add_special_tokens=False, verbose=False).input_ids
+        return [text for text, row in zip(texts, ids, strict=True) if self.t5.unk_token_id in row]
+
+    def ids(self, *prompts: str) -> tuple[Tensor, Tensor]:
+        """(CLIP's ids, T5's ids) of what is known of the prompts, each (prompts, length)."""
+        known = list(prompts)
+        if self._has_words:
+            known = [prompt.rstrip(LAST) for prompt in prompts]
+            lacking = {*self._lacking(*known)}
+            known = [self.known(prompt)[0] if prompt in lacking else prompt for prompt in known]
         said = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-        clip = self.clip([prompt], max_length=min(self.clip.model_max_length, CLIP_TOKENS), **said)
-        return clip.input_ids, self.t5([prompt], max_length=self.length, **said).input_ids
+        clip = self.clip(known, max_length=min(self.clip.model_max_length, CLIP_TOKENS), **said)
+        return clip.input_ids, self.t5(known, max_length=self.length, **said).input_ids
 
     def too_long(self, prompt: str) -> int:
         """How many T5 tokens of the prompt have no place and are left out."""

@@ -236,12 +236,12 @@ def pick(shares: Sequence[tuple[Value, float]], chance: random.Random) -> Value:
 def pixels(pictures: Sequence[Picture]) -> Tensor:
     """RGB pictures of one size → (B, 3, H, W), -1 to 1."""
     levels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    return torch.from_numpy(levels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(levels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def texts(prompts: Sequence[str], tokenizers: Tokenizers) -> Texts:
-    pairs = [tokenizers.ids(prompt) for prompt in prompts]
-    return Texts(torch.cat([t5 for _, t5 in pairs]), torch.cat([clip for clip, _ in pairs]))
+    clip_BT, t5_BT = tokenizers.ids(*prompts)
+    return Texts(t5_BT, clip_BT)
 
 
 def placeholder_positions(t5_BT: Tensor, count: int, tokenizers: Tokenizers) -> Tensor:
