@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
@@ -44,6 +44,22 @@ def lit(colour: Colour, time: str) -> Colour:
 def halo() -> Image.Image:
     """A round mask (256 x 256), full in the middle and fading to nothing at its rim."""
     return ImageOps.invert(Image.radial_gradient("L")).point(lambda value: max(0, value - 76) * 255 // 179)
+
+
+@lru_cache(maxsize=64)
+def glare(reach: int, strength: float) -> Image.Image:
+    """A halo that reaches so many pixels, of which the middle has `strength` (0 to 1)."""
+    return halo().resize((2 * reach, 2 * reach)).point([round(value * strength) for value in range(256)])
+
+
+@lru_cache(maxsize=256)
+def run(colours: tuple[Colour, ...], count: int) -> Image.Image:
+    """A column of `count` pixels through the colours, evenly."""
+    stops = np.array(colours, dtype=np.float32)
+    where = np.linspace(0, len(colours) - 1, count)
+    knots = np.arange(len(colours))
+    column_H13 = np.stack([np.interp(where, knots, stops[:, band]) for band in range(3)], axis=-1)[:, None]
+    return Image.fromarray(column_H13.round().astype(np.uint8))
 
 
 class Backdrop:
@@ -87,11 +103,7 @@ class Backdrop:
         """Fills the full width from `top` to `bottom` with colours that run evenly into each other."""
         first, last = round(top * self.size[1]), round(bottom * self.size[1])
         count = max(last - first, 1)
-        stops = np.array([self.colour(colour, glowing=glowing) for colour in colours], dtype=np.float32)
-        where = np.linspace(0, len(colours) - 1, count)
-        knots = np.arange(len(colours))
-        column_H13 = np.stack([np.interp(where, knots, stops[:, band]) for band in range(3)], axis=-1)[:, None]
-        strip = Image.fromarray(column_H13.round().astype(np.uint8))
+        strip = run(tuple(self.colour(colour, glowing=glowing) for colour in colours), count)
         self.image.paste(strip.resize((self.size[0], count), Image.Resampling.NEAREST), (0, first))
 
     def shape(self, points: Iterable[tuple[float, float]], colour: Colour, *, glowing: bool = False) -> None:
@@ -128,9 +140,8 @@ class Backdrop:
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
         """Light that falls off around a point; `strength` (0 to 1) is how much of `colour` its middle has."""
         reach = max(round(radius * self.short), 1)
-        mask = halo().resize((2 * reach, 2 * reach)).point(lambda value: round(value * strength))
         corner = (round(x * self.size[0]) - reach, round(y * self.size[1]) - reach)
-        self.image.paste(colour, (*corner, corner[0] + 2 * reach, corner[1] + 2 * reach), mask)
+        self.image.paste(colour, corner, glare(reach, strength))
 
     def finished(self) -> Image.Image:
         """The picture at its own size."""

@@ -14,6 +14,7 @@ three patterns or more each kind keeps `plain` and one other.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import Random
 
 from core.errors import BadInput
@@ -68,7 +69,7 @@ def choose_product(world: World, split: str, rng: Random, kinds: tuple[str, ...]
         draw = rng.random()
         odd_colour = draw < COLOUR_ONLY or draw >= COLOUR_ONLY + PATTERN_ONLY
         odd_pattern = draw >= COLOUR_ONLY
-    fits = [kind for kind in kinds if possible(world, kind, odd_colour, odd_pattern)]
+    fits = possible_kinds(world, kinds, odd_colour, odd_pattern)
     if not fits:
         return choose_any_unseen(world, rng, kinds)
     kind = rng.choice(fits)
@@ -92,11 +93,17 @@ def choose_any_unseen(world: World, rng: Random, kinds: tuple[str, ...]) -> Prod
 def choose_garment(world: World, split: str, rng: Random) -> Garment:
     """A garment, in a colour unseen in training exactly if `split` says so."""
     odd = split == "held-out"
-    fits = [kind for kind in world.garments if possible(world, kind, odd, False)]
+    fits = possible_kinds(world, world.garments, odd, False)
     if not fits:
         raise BadInput.at(f"world {world.name}", "no garment's colour is held out", "Add colours.")
     kind = rng.choice(fits)
     return Garment(kind, choose_look(world, kind, odd, False, rng))
+
+
+@lru_cache(maxsize=256)
+def possible_kinds(world: World, kinds: tuple[str, ...], odd_colour: bool, odd_pattern: bool) -> tuple[str, ...]:
+    """Those of the kinds that have colours and patterns that are withheld, or not, as asked."""
+    return tuple(kind for kind in kinds if possible(world, kind, odd_colour, odd_pattern))
 
 
 def possible(world: World, kind: str, odd_colour: bool, odd_pattern: bool) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from PIL import Image, ImageDraw
 
+from core.training.world import strokes
 from core.training.world.palette import COLOURS, RGB, darker, lighter, shade
-from core.training.world.patterns import check_look, paint
+from core.training.world.patterns import check_look, fabric
 from core.training.world.truth import Look
 
 Point = tuple[float, float]
@@ -22,6 +24,9 @@ Outline = list[Point]
 OVERSAMPLING = 3
 EDGE = 0.017
 """Width of the darker outline, as a share of the height."""
+
+BEND = [((1 - t) * (1 - t), 2 * (1 - t) * t, t * t) for t in (step / 5 for step in range(6))]
+"""Weights of a rounded corner's start, corner and end along its curve."""
 
 INK: RGB = (46, 44, 52)
 STEEL: RGB = (176, 182, 192)
@@ -65,8 +70,9 @@ class Easel:
         knots = [self._at(point) for point in points]
         knots = [knots[-1], *knots, knots[0], knots[1]] if closed else [knots[0], *knots, knots[-1]]
         line: Outline = []
+        shares = [step / steps for step in range(steps)]
         for first, second, third, fourth in zip(knots, knots[1:], knots[2:], knots[3:], strict=False):
-            line += [_spline(first, second, third, fourth, step / steps) for step in range(steps)]
+            line += _spline(first, second, third, fourth, shares)
         return line if closed else [*line, knots[-1]]
 
     def disc(self, middle: Point, radius: float, steps: int = 32) -> Outline:
@@ -86,18 +92,18 @@ class Easel:
             scale: one period of the pattern as a share of the part's smaller side.
             period_of: take the period as this share of the whole thing's height instead.
         """
-        shape = Image.new("L", self.canvas.size)
+        shape = Image.new("1", self.canvas.size)
         draw = ImageDraw.Draw(shape)
         for outline in outlines:
-            draw.polygon(outline, fill=255)
+            draw.polygon(outline, fill=1)
         box = shape.getbbox()
         if box is None:
             return
         if period_of is not None:
             scale = period_of * self.height / min(box[2] - box[0], box[3] - box[1])
         part = shape.crop(box)
-        painted = paint(part, self.look, self.rng, scale=scale)
-        _shine(painted, part)
+        painted = fabric(part, self.look, self.rng, scale=scale)
+        _shine(painted)
         self.canvas.paste(painted, box[:2], part)
         for outline in outlines:
             self.stroke(outline, self.tone, EDGE, closed=True)
@@ -113,8 +119,11 @@ class Easel:
         """Lay a line of even width (share of the height)."""
         points = [*line, line[0], line[1]] if closed else line
         # Round joints cost as much as all the rest and show on thick lines alone.
-        joint = "curve" if width > 2 * EDGE else None
-        self.draw.line(points, fill=rgb, width=max(2, round(width * self.height)), joint=joint)
+        thick = max(2, round(width * self.height))
+        if width > 2 * EDGE:
+            strokes.stroke(self.draw, points, rgb, thick)
+        else:
+            self.draw.line(points, fill=rgb, width=thick)
 
     def tube(self, line: Outline, rgb: RGB, width: float) -> None:
         """Lay a round bar along a line: a darker one below, then its own colour."""
@@ -180,30 +189,34 @@ def _bend(before: Point, corner: Point, after: Point, radius: float) -> Outline:
         length = math.hypot(end[0] - corner[0], end[1] - corner[1]) or 1.0
         share = min(radius / length, 0.5)
         ends.append((corner[0] + (end[0] - corner[0]) * share, corner[1] + (end[1] - corner[1]) * share))
-    (ax, ay), (bx, by) = ends
-    bend = []
-    for step in range(6):
-        t = step / 5
-        u = 1 - t
-        x = u * u * ax + 2 * u * t * corner[0] + t * t * bx
-        bend.append((x, u * u * ay + 2 * u * t * corner[1] + t * t * by))
-    return bend
+    (ax, ay), (bx, by), (x, y) = *ends, corner
+    return [(one * ax + two * x + three * bx, one * ay + two * y + three * by) for one, two, three in BEND]
 
 
-def _spline(first: Point, second: Point, third: Point, fourth: Point, t: float) -> Point:
-    """Between `second` (t = 0) and `third` (t = 1)."""
-    values = []
-    for a, b, c, d in zip(first, second, third, fourth, strict=True):
-        values.append(b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))))
-    return values[0], values[1]
+def _spline(first: Point, second: Point, third: Point, fourth: Point, shares: Sequence[float]) -> Outline:
+    """Points at these shares of the way from `second` to `third`."""
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = first, second, third, fourth
+    slope_x, bow_x, twist_x = cx - ax, 2 * ax - 5 * bx + 4 * cx - dx, 3 * (bx - cx) + dx - ax
+    slope_y, bow_y, twist_y = cy - ay, 2 * ay - 5 * by + 4 * cy - dy, 3 * (by - cy) + dy - ay
+    return [
+        (
+            bx + 0.5 * t * (slope_x + t * (bow_x + t * twist_x)),
+            by + 0.5 * t * (slope_y + t * (bow_y + t * twist_y)),
+        )
+        for t in shares
+    ]
 
 
-def _shine(painted: Image.Image, part: Image.Image) -> None:
-    """Light on the left third, shadow on the right: a soft gradient across, over all but the alpha."""
-    ramp = Image.new("L", (5, 1))
-    ramp.putdata([40, 10, 0, 16, 48])
-    veil = ramp.resize(part.size, Image.Resampling.BILINEAR)
-    middle = round(part.width * 0.5)
-    left, right = (0, 0, middle, part.height), (middle, 0, part.width, part.height)
-    painted.paste((255, 255, 255, 255), left, veil.crop(left))
-    painted.paste((20, 16, 40, 255), right, veil.crop(right))
+def _shine(painted: Image.Image) -> None:
+    """Light on the left third, shadow on the right: a soft gradient across, over all."""
+    wide, high = painted.size
+    middle = round(wide * 0.5)
+    veil = _ramp().resize((wide, 1), Image.Resampling.BILINEAR).resize((wide, high), Image.Resampling.NEAREST)
+    painted.paste((255, 255, 255), (0, 0, middle, high), veil.crop((0, 0, middle, high)))
+    painted.paste((20, 16, 40), (middle, 0, wide, high), veil.crop((middle, 0, wide, high)))
+
+
+@cache
+def _ramp() -> Image.Image:
+    """How much light or shadow lies on a thing from left to right (5 x 1, L)."""
+    return Image.frombytes("L", (5, 1), bytes((40, 10, 0, 16, 48)))

@@ -92,7 +92,7 @@ def draw_face(face: Face, height: int, rng: random.Random, *, turn: float = 0.0)
     draw_back_hair(sheet, face, tones)
     draw_neck(sheet, tones, 0.72)
     draw_head(sheet, face, tones, max(-1.0, min(1.0, turn)))
-    return sheet.picture(height)
+    return sheet.cut(height)[0]
 
 
 def hair_edge(tones: Tones) -> RGB:

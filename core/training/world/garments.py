@@ -24,6 +24,7 @@ from core.training.world.sheet import (
     mirrored,
     rounded,
 )
+from core.training.world.strokes import stroke
 from core.training.world.truth import Garment
 
 Arms = tuple[Outline, Outline]
@@ -87,7 +88,7 @@ def draw_garment(garment: Garment, height: int, rng: random.Random) -> Image.Ima
     top = 0.3 if garment.kind == "hoodie" else 0.55
     sheet = Sheet(-1.3, top - 0.1, 1.3, hem + 0.15, height / (hem - top))
     wear(sheet, garment, FLAT_ARMS, rng, None)
-    return sheet.picture(height)
+    return sheet.cut(height)[0]
 
 
 def cut_of(garment: Garment) -> Cut:
@@ -104,7 +105,7 @@ def wear(sheet: Sheet, garment: Garment, arms: Arms, rng: random.Random, skin: R
     edge, seed, sheet.role = edge_of(colour), rng.random(), GARMENT
     plain = garment.look.pattern == "band"
     look = replace(garment.look, emblem="none", pattern="plain" if plain else garment.look.pattern)
-    sleeves = Image.new("L", sheet.roles.size)
+    sleeves = Image.new("1", sheet.canvas.size)
     if garment.kind == "hoodie":
         _hood(sheet, edge, sleeves, skin is not None)
     for arm in arms:
@@ -114,8 +115,8 @@ def wear(sheet: Sheet, garment: Garment, arms: Arms, rng: random.Random, skin: R
         _cuff(sheet, shortened(arm, cut.reach), cut.wide, edge)
     side = cut.side if skin is None else tuple(_on_body(x, y) for x, y in cut.side)
     trunk = rounded(mirrored(side))
-    mask = Image.new("L", sheet.roles.size)
-    ImageDraw.Draw(mask).polygon(sheet.at(trunk), fill=255)
+    mask = Image.new("1", sheet.canvas.size)
+    ImageDraw.Draw(mask).polygon(sheet.at(trunk), fill=1)
     sheet.cloth(mask, garment, seed)
     sheet.stroke((*trunk, trunk[0], trunk[1]), edge, LINE)
     inside = darker(colour, 0.45) if skin is None else skin
@@ -124,7 +125,7 @@ def wear(sheet: Sheet, garment: Garment, arms: Arms, rng: random.Random, skin: R
 
 def _kept_free(sheet: Sheet, garment: Garment) -> tuple[float, float]:
     """From where to where the emblem lies, which is in the middle of what the sheet shows of the trunk."""
-    shown = min(cut_of(garment).side[-1][1], sheet.top + sheet.roles.height / sheet.unit)
+    shown = min(cut_of(garment).side[-1][1], sheet.top + sheet.canvas.height / sheet.unit)
     middle = (0.62 + shown) / 2
     room = 0.36 * min(1.0, shown - 0.68) if garment.look.emblem != "none" else 0.0
     return middle - room, middle + room
@@ -148,9 +149,9 @@ def shortened(arm: Outline, reach: float) -> Outline:
 def _sleeve(sheet: Sheet, arm: Outline, wide: float, edge: RGB, mask: Image.Image) -> None:
     sheet.limb(arm, wide + LINE, edge)
     draw, pixels, half = ImageDraw.Draw(mask), sheet.at(arm), wide / 2 * sheet.unit
-    draw.line(pixels, fill=255, width=round(2 * half), joint="curve")
+    stroke(draw, pixels, 1, round(2 * half))
     for x, y in pixels[:-1]:
-        draw.ellipse((x - half, y - half, x + half, y + half), fill=255)
+        draw.ellipse((x - half, y - half, x + half, y + half), fill=1)
 
 
 def _cuff(sheet: Sheet, arm: Outline, wide: float, edge: RGB) -> None:
@@ -166,7 +167,7 @@ def _hood(sheet: Sheet, edge: RGB, mask: Image.Image, worn: bool) -> None:
     """The hood behind the neck; it joins the sleeves' mask, so that it gets their cloth."""
     shape = rounded(mirrored(HOOD_WORN if worn else HOOD_FLAT))
     sheet.stroke((*shape, shape[0], shape[1]), edge, LINE * 2)
-    ImageDraw.Draw(mask).polygon(sheet.at(shape), fill=255)
+    ImageDraw.Draw(mask).polygon(sheet.at(shape), fill=1)
 
 
 def _neckline(sheet: Sheet, sewn: Tailoring, deep: float = 0.16, wide: float = 0.23) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -19,6 +20,7 @@ from core.training.world.truth import FULL, Look
 
 Box = tuple[int, int, int, int]
 Points = list[tuple[float, float]]
+Ink = tuple[int, int, int, int]
 
 EMBLEM_SHARE = 0.5
 PATCH_SHARE = 0.72
@@ -39,23 +41,33 @@ def paint(shape: Image.Image, look: Look, rng: random.Random, *, scale: float) -
     Raises:
         BadInput: for a colour, pattern or emblem that the drawn world does not have.
     """
+    painted = fabric(shape, look, rng, scale=scale)
+    painted.putalpha(shape)
+    return painted
+
+
+def fabric(
+    shape: Image.Image, look: Look, rng: random.Random, *, scale: float, mode: str = "RGB", alpha: int = 255
+) -> Image.Image:
+    """As `paint`, but for the alpha, which is the same everywhere, if any: to be pasted through `shape`."""
     check_look(look)
     ground, second = shade(COLOURS[look.colour], rng), shade(COLOURS[look.second], rng)
-    painted = Image.new("RGB", shape.size, ground)
+    painted = Image.new(mode, shape.size, (*ground, alpha))
     box = shape.getbbox()
-    if box is not None:
-        draw = ImageDraw.Draw(painted)
-        period = max(3.0, scale * min(box[2] - box[0], box[3] - box[1]))
-        PATTERNS[look.pattern](draw, box, period, second)
-        if look.emblem != "none":
-            x, y, side = _middle(shape, box)
-            patch = side * PATCH_SHARE / 2
-            if look.pattern != "plain":
-                disc = (x - patch, y - patch, x + patch, y + patch)
-                draw.ellipse(disc, fill=ground, outline=darker(ground, 0.3), width=max(1, round(side * 0.025)))
-            half = side * EMBLEM_SHARE / 2
-            draw.polygon([(x + half * u, y + half * v) for u, v in EMBLEMS[look.emblem]()], fill=second)
-    painted.putalpha(shape)
+    if box is None:
+        return painted
+    draw, ink = ImageDraw.Draw(painted), (*second, alpha)
+    period = max(3.0, scale * min(box[2] - box[0], box[3] - box[1]))
+    PATTERNS[look.pattern](draw, box, period, ink)
+    if look.emblem != "none":
+        x, y, side = _middle(shape, box)
+        patch = side * PATCH_SHARE / 2
+        if look.pattern != "plain":
+            disc = (x - patch, y - patch, x + patch, y + patch)
+            rim = (*darker(ground, 0.3), alpha)
+            draw.ellipse(disc, fill=(*ground, alpha), outline=rim, width=max(1, round(side * 0.025)))
+        half = side * EMBLEM_SHARE / 2
+        draw.polygon([(x + half * u, y + half * v) for u, v in EMBLEMS[look.emblem]()], fill=ink)
     return painted
 
 
@@ -77,7 +89,7 @@ def _middle(shape: Image.Image, box: Box) -> tuple[float, float, float]:
     The room is the smaller of the bounding box's sides and of the runs through the centre, so that an emblem on a
     narrow part of a wide shape (a dress, a guitar) stays on it.
     """
-    covered = np.asarray(shape) > 127
+    covered = np.asarray(shape.convert("L")) > 127
     columns, rows = covered.sum(axis=0), covered.sum(axis=1)
     total = int(columns.sum())
     if total == 0:
@@ -102,10 +114,10 @@ def _run(line: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], at: float) -> tu
     return float(first), float(last)
 
 
-Painter = Callable[[ImageDraw.ImageDraw, Box, float, tuple[int, int, int]], None]
+Painter = Callable[[ImageDraw.ImageDraw, Box, float, Ink], None]
 
 
-def _plain(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _plain(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """Leave the ground as it is."""
 
 
@@ -116,13 +128,13 @@ def _steps(first: float, last: float, period: float) -> tuple[list[float], int]:
     return [middle + step * period for step in range(-around, around + 1)], around
 
 
-def _stripes(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _stripes(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """Upright bars, half a period wide."""
     for x in _steps(box[0], box[2], period)[0]:
         draw.rectangle((x - period * 0.25, box[1], x + period * 0.25 - 1, box[3]), fill=ink)
 
 
-def _dots(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _dots(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """Round dots in rows, every other row shifted by half a period."""
     radius = period * 0.32
     rows, start = _steps(box[1], box[3], period * 0.8)
@@ -133,7 +145,7 @@ def _dots(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, in
             draw.ellipse((middle - radius, y - radius, middle + radius, y + radius), fill=ink)
 
 
-def _checks(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _checks(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """A chessboard of fields 0.6 periods wide."""
     field = period * 0.6
     columns, left = _steps(box[0], box[2], field)
@@ -144,13 +156,13 @@ def _checks(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, 
                 draw.rectangle((x - field / 2, y - field / 2, x + field / 2 - 1, y + field / 2 - 1), fill=ink)
 
 
-def _band(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _band(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """One broad level band over the middle."""
     middle, half = (box[1] + box[3]) / 2, max(period * 0.62, (box[3] - box[1]) * 0.15)
     draw.rectangle((box[0], middle - half, box[2], middle + half), fill=ink)
 
 
-def _zigzags(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _zigzags(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """Level zigzag lines, one period long and about one apart."""
     half, rise, thick = period * 0.55, period * 0.26, period * 0.24
     columns, left = _steps(box[0], box[2], half)
@@ -161,7 +173,7 @@ def _zigzags(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int,
         draw.polygon([*upper, *reversed(lower)], fill=ink)
 
 
-def _triangles(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: tuple[int, int, int]) -> None:
+def _triangles(draw: ImageDraw.ImageDraw, box: Box, period: float, ink: Ink) -> None:
     """Rows of upright triangles, every other row shifted by half a period."""
     half, rise = period * 0.42, period * 0.38
     rows, start = _steps(box[1], box[3], period * 0.95)
@@ -183,6 +195,7 @@ PATTERNS: Mapping[str, Painter] = {
 }
 
 
+@cache
 def _star() -> Points:
     """Five points, one of them up; -1..1 both ways."""
     points = []
@@ -193,6 +206,7 @@ def _star() -> Points:
     return points
 
 
+@cache
 def _heart() -> Points:
     """The usual curve x = sin^3, y = a sum of cosines, brought to -1..1."""
     points = []
@@ -203,11 +217,13 @@ def _heart() -> Points:
     return points
 
 
+@cache
 def _circle() -> Points:
     """A full disc."""
     return [(0.92 * math.sin(math.tau * step / 28), 0.92 * math.cos(math.tau * step / 28)) for step in range(28)]
 
 
+@cache
 def _moon() -> Points:
     """A crescent, open to the right: an outer arc and a shifted inner one back."""
     outer = [(-math.cos(turn), math.sin(turn)) for turn in _arc(2.2, 20)]
@@ -222,6 +238,7 @@ def _arc(limit: float, steps: int) -> list[float]:
     return [limit * (2 * step / steps - 1) for step in range(steps + 1)]
 
 
+@cache
 def _leaf() -> Points:
     """A pointed blade leaning right, with a stalk at its lower left."""
     side = [(0.62 * math.sin(math.pi * step / 12) ** 0.9, -1.05 + 1.75 * step / 12) for step in range(13)]
@@ -230,6 +247,7 @@ def _leaf() -> Points:
     return [(x * cosine - y * sine, x * sine + y * cosine) for x, y in blade]
 
 
+@cache
 def _bolt() -> Points:
     """A flash of lightning."""
     return [(0.2, -1.1), (-0.68, 0.14), (-0.1, 0.14), (-0.3, 1.1), (0.68, -0.24), (0.08, -0.24), (0.5, -1.1)]

@@ -75,7 +75,7 @@ def draw_person(person: Person, height: int, rng: random.Random) -> Figure:
     for arm in arms:
         _hand(sheet, arm, tones.skin, skin_edge)
     draw_head(sheet, person.face, tones, turn)
-    return Figure(sheet.picture(height), sheet.shown(GARMENT, height), sheet.shown(FACE, height))
+    return Figure(*sheet.cut(height, GARMENT, FACE))
 
 
 def _arms(pose: str) -> Arms:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from PIL import Image, ImageDraw
 
 from core.training.world.palette import RGB
-from core.training.world.patterns import paint
+from core.training.world.patterns import fabric
+from core.training.world.strokes import stroke
 from core.training.world.truth import Garment
 
 Point = tuple[float, float]
@@ -27,46 +28,45 @@ class Sheet:
     """A canvas in heads, `ENLARGED` times the final size, that remembers what each pixel shows.
 
     Attributes:
-        colours: RGB canvas.
-        roles: L canvas of NOTHING, BODY, GARMENT or FACE; where it is NOTHING the picture is transparent.
+        canvas: RGBa, whose alpha is NOTHING, BODY, GARMENT or FACE; NOTHING is black.
         role: what is being drawn now.
     """
 
     def __init__(self, left: float, top: float, right: float, bottom: float, unit: float) -> None:
         self.left, self.top, self.unit = left, top, unit * ENLARGED
         size = (round((right - left) * self.unit), round((bottom - top) * self.unit))
-        self.colours, self.roles = Image.new("RGB", size), Image.new("L", size)
-        self._paint, self._mark = ImageDraw.Draw(self.colours), ImageDraw.Draw(self.roles)
+        self.canvas = Image.new("RGBa", size)
+        self.pen = ImageDraw.Draw(self.canvas)
         self.role = BODY
 
     def at(self, points: Outline) -> list[Point]:
         """Heads to pixels."""
-        return [((x - self.left) * self.unit, (y - self.top) * self.unit) for x, y in points]
+        left, top, unit = self.left, self.top, self.unit
+        return [((x - left) * unit, (y - top) * unit) for x, y in points]
 
     def fill(self, points: Outline, colour: RGB, edge: RGB | None = None) -> None:
         """A polygon, with an outline where `edge` is given."""
         pixels = self.at(points)
-        self._paint.polygon(pixels, fill=colour)
-        self._mark.polygon(pixels, fill=self.role)
+        self.pen.polygon(pixels, fill=(*colour, self.role))
         if edge is not None:
-            self.stroke((*points, points[0], points[1]), edge, LINE)
+            self._line([*pixels, pixels[0], pixels[1]], edge, LINE)
 
     def stroke(self, points: Outline, colour: RGB, width: float) -> None:
         """A line through the points, `width` heads thick."""
-        pixels, thick = self.at(points), max(1, round(width * self.unit))
-        self._paint.line(pixels, fill=colour, width=thick, joint="curve")
-        self._mark.line(pixels, fill=self.role, width=thick, joint="curve")
+        self._line(self.at(points), colour, width)
+
+    def _line(self, pixels: list[Point], colour: RGB, width: float) -> None:
+        stroke(self.pen, pixels, (*colour, self.role), max(1, round(width * self.unit)))
 
     def disc(self, x: float, y: float, wide: float, high: float, colour: RGB) -> None:
         """An ellipse with these radii."""
         box = self.at(((x - wide, y - high), (x + wide, y + high)))
-        self._paint.ellipse(box, fill=colour)
-        self._mark.ellipse(box, fill=self.role)
+        self.pen.ellipse(box, fill=(*colour, self.role))
 
     def ring(self, x: float, y: float, wide: float, high: float, colour: RGB, width: float) -> None:
         """The rim of an ellipse, drawn inwards; its middle is left as it is."""
         box = self.at(((x - wide, y - high), (x + wide, y + high)))
-        self._paint.ellipse(box, outline=colour, width=max(1, round(width * self.unit)))
+        self.pen.ellipse(box, outline=(*colour, self.role), width=max(1, round(width * self.unit)))
 
     def limb(self, points: Outline, width: float, colour: RGB) -> None:
         """An arm or a leg: a thick bent line, round at its start and its joints."""
@@ -81,28 +81,20 @@ class Sheet:
             return
         shape = mask.crop(box)
         scale = PERIOD * self.unit / min(shape.size)
-        painted = paint(shape, garment.look, random.Random(seed), scale=scale)
-        self.colours.paste(painted.convert("RGB"), box, shape)
-        self.roles.paste(self.role, box, shape)
+        chance = random.Random(seed)
+        painted = fabric(shape, garment.look, chance, scale=scale, mode="RGBa", alpha=self.role)
+        self.canvas.paste(painted, box, shape)
 
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what was drawn, in pixels of the canvas."""
-        return self.roles.getbbox() or (0, 0, *self.roles.size)
-
-    def picture(self, height: int) -> Image.Image:
-        """RGBA of what was drawn, cut tight, `height` pixels high."""
-        image = self.colours.copy()
-        image.putalpha(self.roles.point(_seen(NOTHING)))
-        return image.resize(self._size(height), Image.Resampling.BOX, box=self.box())
-
-    def shown(self, role: int, height: int) -> Image.Image:
-        """L mask of one role in `picture(height)`."""
-        mask = self.roles.point(_seen(role))
-        return mask.resize(self._size(height), Image.Resampling.BOX, box=self.box())
-
-    def _size(self, height: int) -> tuple[int, int]:
-        left, top, right, bottom = self.box()
-        return max(1, round((right - left) * height / (bottom - top))), height
+    def cut(self, height: int, *roles: int) -> list[Image.Image]:
+        """What was drawn, cut tight, `height` pixels high: a picture (RGBA), and of each role a mask (L)."""
+        shown = self.canvas.getchannel("a")
+        box = shown.getbbox() or (0, 0, *shown.size)
+        size = (max(1, round((box[2] - box[0]) * height / (box[3] - box[1]))), height)
+        alpha, *masks = (
+            shown.point(_seen(role)).resize(size, Image.Resampling.BOX, box=box) for role in (NOTHING, *roles)
+        )
+        red, green, blue, _ = self.canvas.resize(size, Image.Resampling.BOX, box=box).split()
+        return [Image.merge("RGBa", (red, green, blue, alpha)).convert("RGBA"), *masks]
 
 
 @lru_cache

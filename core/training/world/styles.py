@@ -72,14 +72,23 @@ def edges(picture: Image.Image) -> Values:
     steep_HW3 = np.zeros_like(values_HW3)
     steep_HW3[:, 1:-1] += np.abs(values_HW3[:, 2:] - values_HW3[:, :-2])
     steep_HW3[1:-1] += np.abs(values_HW3[2:] - values_HW3[:-2])
-    steep_HW: Values = steep_HW3.max(axis=-1)
-    return steep_HW
+    return strongest(steep_HW3)
+
+
+def strongest(values_HW3: Values) -> Values:
+    """Of each pixel the strongest of its three colours (H x W)."""
+    return np.maximum(np.maximum(values_HW3[..., 0], values_HW3[..., 1]), values_HW3[..., 2])
+
+
+def weakest(values_HW3: Values) -> Values:
+    """Of each pixel the weakest of its three colours (H x W)."""
+    return np.minimum(np.minimum(values_HW3[..., 0], values_HW3[..., 1]), values_HW3[..., 2])
 
 
 def saturated(values_HW3: Values, floor: float) -> Values:
     """The same hues at full strength: the strongest colour raised to 255, grey (of a share `floor`) taken out."""
-    high_HW1 = values_HW3.max(axis=-1, keepdims=True)
-    low_HW1 = values_HW3.min(axis=-1, keepdims=True)
+    high_HW1: Any = strongest(values_HW3)[..., None]
+    low_HW1: Any = weakest(values_HW3)[..., None]
     grey_HW1 = low_HW1 * floor * np.clip((high_HW1 - low_HW1) / 60, 0, 1)
     strong_HW3: Values = (values_HW3 - grey_HW1) * (255 / np.maximum(high_HW1 - grey_HW1, 24))
     return strong_HW3
@@ -139,7 +148,7 @@ def draw_halftone(picture: Image.Image) -> Image.Image:
     """Rows of dots on paper: the darker or fuller the colour, the larger the dot. Cells: h rows, w columns."""
     size = scaled(picture, 5)
     mean_hw3 = values(cells(picture, size))
-    cover_hw = 1 - mean_hw3.min(axis=-1) / 255
+    cover_hw = 1 - weakest(mean_hw3) / 255
     radius_hw = size * (0.12 + 0.5 * np.sqrt(cover_hw))
     from_middle = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
     away = np.hypot(from_middle[:, None], from_middle[None, :])
@@ -172,7 +181,7 @@ def draw_mosaic(picture: Image.Image) -> Image.Image:
 def draw_ink(picture: Image.Image) -> Image.Image:
     """A black brush outline around flat washes of a few tones on paper."""
     flat_HW3 = values(picture.filter(ImageFilter.BoxBlur(1)))
-    tone_HW1 = flat_HW3.max(axis=-1, keepdims=True) + np.float32(1)
+    tone_HW1 = strongest(flat_HW3)[..., None] + np.float32(1)
     few_HW1 = np.maximum(np.round(tone_HW1 / np.float32(64)), 1) * np.float32(64)
     paper_HW3 = flat_HW3 * (few_HW1 / tone_HW1) * (colour(*PAPER) / np.float32(255))
     brush = as_picture(np.clip((edges(picture) - 64) * 3, 0, 255)).filter(ImageFilter.BoxBlur(scaled(picture, 1)))
