@@ -89,19 +89,23 @@ class Tokenizers:
         """Those of the texts in which something is unknown."""
         if not texts:
             return []
-        ids = self.t5(list(texts), add_special_tokens=False, verbose=False).input_ids
+        said = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
+        ids = self.t5(list(texts), **said).input_ids
         return [text for text, row in zip(texts, ids, strict=True) if self.t5.unk_token_id in row]
 
     def ids(self, *prompts: str) -> tuple[Tensor, Tensor]:
         """(CLIP's ids, T5's ids) of what is known of the prompts, each (prompts, length)."""
+        import torch
+
         known = list(prompts)
         if self._has_words:
             known = [prompt.rstrip(LAST) for prompt in prompts]
             lacking = {*self._lacking(*known)}
             known = [self.known(prompt)[0] if prompt in lacking else prompt for prompt in known]
-        said = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        said = {"padding": "max_length", "truncation": True, "return_attention_mask": False}
         clip = self.clip(known, max_length=min(self.clip.model_max_length, CLIP_TOKENS), **said)
-        return clip.input_ids, self.t5(known, max_length=self.length, **said).input_ids
+        t5 = self.t5(known, max_length=self.length, **said)
+        return torch.tensor(clip.input_ids), torch.tensor(t5.input_ids)
 
     def too_long(self, prompt: str) -> int:
         """How many T5 tokens of the prompt have no place and are left out."""

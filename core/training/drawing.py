@@ -206,7 +206,8 @@ class Drawing:
         target_BCHW = encode(pixels([sample.target for sample in samples]))
         count = len(samples[0].references)
         grid = Grid.of_pixels(*samples[0].target.size)
-        captions = texts([sample.caption for sample in samples], told)
+        clip_BT, t5_BT = told.ids(*(sample.caption for sample in samples), *(sample.spoken for sample in samples))
+        captions, spoken = (Texts(*pair) for pair in zip(t5_BT.chunk(2), clip_BT.chunk(2), strict=True))
         mask_BNS = torch.zeros(len(samples), count, grid.tokens)
         for row, sample in enumerate(samples):
             for column, mask in enumerate(sample.masks[:count]):
@@ -218,7 +219,7 @@ class Drawing:
                 encode(pixels([sample.references[k].picture for sample in samples])) for k in range(count)
             ),
             caption=captions,
-            spoken=texts([sample.spoken for sample in samples], told),
+            spoken=spoken,
             mask_BNS=mask_BNS,
             placeholder_BN=placeholder_positions(captions.t5_BT, count, told),
         )
@@ -237,11 +238,6 @@ def pixels(pictures: Sequence[Picture]) -> Tensor:
     """RGB pictures of one size → (B, 3, H, W), -1 to 1."""
     levels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
     return torch.from_numpy(levels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
-def texts(prompts: Sequence[str], tokenizers: Tokenizers) -> Texts:
-    clip_BT, t5_BT = tokenizers.ids(*prompts)
-    return Texts(t5_BT, clip_BT)
 
 
 def placeholder_positions(t5_BT: Tensor, count: int, tokenizers: Tokenizers) -> Tensor:
