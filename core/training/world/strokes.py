@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import atan2, ceil, cos, degrees, floor, radians, sin
 
@@ -38,13 +39,12 @@ def stroke(pen: ImageDraw.ImageDraw, points: Sequence[Point], ink: Ink, width: i
             near, far = before - 90 - 90, after - 90 - 90
             canvas.draw_pieslice(box, near, far, level, 1)
         if width > WIDE:
-            canvas.draw_lines((*_rim(x, y, reach, near), x, y, *_rim(x, y, reach, far)), level, 3)
+            (ax, ay), (bx, by) = _rim(reach, near), _rim(reach, far)
+            canvas.draw_lines((x + ax, y + ay, x, y, x + bx, y + by), level, 3)
 
 
-def _rim(x: float, y: float, reach: float, angle: float) -> Point:
-    """The point at `angle` degrees on a circle of whole pixels."""
+@lru_cache(maxsize=4096)
+def _rim(reach: float, angle: float) -> tuple[int, int]:
+    """Whole pixels from a circle's middle to its rim at `angle` degrees."""
     across, down = reach * cos(radians(angle)), reach * sin(radians(angle))
-    return (
-        x + (floor(across) if across > 0 else ceil(across)),
-        y + (floor(down) if down > 0 else ceil(down)),
-    )
+    return floor(across) if across > 0 else ceil(across), floor(down) if down > 0 else ceil(down)
