@@ -89,6 +89,8 @@ def test_words_that_a_vocabulary_lacks_are_left_out_and_named(tmp_path: Path) ->
     strange = "a fancy mug from [ref#1] on the beach. colours exactly as in the reference."
     assert told.known(strange) == (plain, ["fancy", "colours", "exactly", "reference"])
     assert all(torch.equal(one, two) for one, two in zip(told.ids(strange), told.ids(plain), strict=True))
+    both = told.ids(strange, plain)
+    assert all(torch.equal(rows, one.expand(2, -1)) for rows, one in zip(both, told.ids(plain), strict=True))
     assert told.known("wumpus!") == ("", ["wumpus"])
 
 
