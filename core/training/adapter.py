@@ -9,6 +9,8 @@ Shape suffixes: K rows, W model width, E T5's width.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,42 @@ def fuse(attention: Any) -> None:
 def lora_parameters(transformer: DreamOTransformer) -> dict[str, nn.Parameter]:
     """Its tensors by published name: `double_blocks_0_processor_qkv_lora1.down.weight`."""
     return {published(name): parameter for name, parameter in transformer.named_parameters() if ".lora_" in name}
+
+
+@contextmanager
+def without_lora(transformer: DreamOTransformer) -> Iterator[None]:
+    """Inside, the transformer is the base alone."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in transformer.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(enabled=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(enabled=True)
+
+
+def bare(transformer: DreamOTransformer) -> DreamOTransformer:
+    """The base alone as a transformer of its own: without LoRA, queries, keys and values apart again."""
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in transformer.state_dict().items():
+        if ".lora_" in name:
+            continue
+        layer, _, last = name.replace(".base_layer.", ".").rpartition(".")
+        block, _, fused = layer.rpartition(".")
+        apart = _APART.get(fused, (fused,))
+        tensors |= {
+            ".".join(part for part in (block, one, last) if part): rows
+            for one, rows in zip(apart, tensor.detach().chunk(len(apart)), strict=True)
+        }
+    made: DreamOTransformer = DreamOTransformer.from_config(transformer.config)
+    made.load_state_dict(tensors)
+    return made
+
+
+_APART = {"to_qkv": ("to_q", "to_k", "to_v"), "to_added_qkv": ("add_q_proj", "add_k_proj", "add_v_proj")}
 
 
 def published(name: str) -> str:

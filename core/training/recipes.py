@@ -82,7 +82,9 @@ class Stage:
     """One part of a run.
 
     Attributes:
-        trains: `base` (transformer and text encoders), `adapter` (LoRA, roles, placeholders) or `everything`.
+        trains: `base` (transformer and text encoders), `adapter` (LoRA, roles, placeholders), or `everything` for
+            both together; `alone`: the share of batches that the base then gets by itself, without LoRA and roles,
+            so that it stays a model of its own.
         share: of the run's length.
         tasks: drawn in these shares.
         rate: of the matrices of blocks or of the LoRA; `embedding_rate` of roles and placeholders, `other_rate` of
@@ -122,6 +124,7 @@ class Stage:
     panels: float = 0.5
     given: float = 0.7
     shifted: float = 0.5
+    alone: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from core.cards import SHIPPED
 from core.errors import BadInput
-from core.training.adapter import Adapter, adapter_tensors, load_adapter, save_adapter
+from core.training.adapter import Adapter, adapter_tensors, bare, load_adapter, save_adapter
 from core.training.autoencoder import PatchEncoder, train_decoder
 from core.training.base_model import Base, build_base, read_base, save_base, write_schedule
 from core.training.checkpoints import clear_checkpoints
@@ -220,10 +220,10 @@ class Run:
     def finish(self, stage: Stage, base: Base, adapter: Adapter | None) -> None:
         """Writes what the stage has learnt, then forgets its checkpoints."""
         base.transformer.cpu()
-        if stage.trains == "base":
-            save_base(base, self.base_folder)
-        else:
-            assert adapter is not None
+        if stage.trains != "adapter":
+            alone = base if adapter is None else replace(base, transformer=bare(base.transformer))
+            save_base(alone, self.base_folder)
+        if adapter is not None:
             save_adapter(adapter_tensors(base.transformer, adapter.cpu()), self.adapter_file, torch.float32)
         (self.folder / stage.name / "finished").touch()
         clear_checkpoints(self.folder / stage.name / "checkpoints")

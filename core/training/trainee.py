@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from core.generation.sequence import Layout, pack, position_ids, role_bias
 from core.generation.text import PLACEHOLDERS
-from core.training.adapter import Adapter
+from core.training.adapter import Adapter, without_lora
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base
 from core.training.data.entries import kinds_of
@@ -95,6 +95,9 @@ class Trainee(nn.Module):
         batch = self.encoded(batch)
         if stage.trains == "base":
             return self.base_losses(batch, stage, chances)
+        if stage.alone and chances.uniform() < stage.alone:
+            with without_lora(self.transformer):
+                return self.base_losses(batch, stage, chances)
         if stage.distil is not None:
             assert self.teacher is not None
             weight_BS = object_weight(batch.mask_BNS, stage.object_weight)

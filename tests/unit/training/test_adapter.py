@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,20 @@ from safetensors.torch import load_file
 from core.cards import Adapter as CardAdapter
 from core.generation.names import EMBEDDINGS, published_shapes
 from core.generation.transformer import DreamOTransformer
-from core.training.adapter import Adapter, adapter_tensors, load_adapter, lora_parameters, save_adapter
-from core.training.base_model import Base
+from core.training.adapter import (
+    Adapter,
+    adapter_tensors,
+    bare,
+    load_adapter,
+    lora_parameters,
+    save_adapter,
+    without_lora,
+)
+from core.training.base_model import Base, read_base
 from core.training.drawing import Batch
 from core.training.loop import empty_texts
 from core.training.optimising import optimisers, trainable
-from core.training.recipes import Recipe
+from core.training.recipes import NewBase, Recipe
 from core.training.trainee import Chances, Trainee
 
 RANK = 4
@@ -110,6 +119,41 @@ def test_its_file_has_the_published_names_and_shapes_and_fuses_like_the_publishe
         fused_answer = again(*inputs, *rest, rotation, None)
         trained_answer = base.transformer(*inputs, *rest, rotation, None)
     assert torch.allclose(fused_answer, trained_answer, atol=1e-4)
+
+
+def test_without_its_lora_the_transformer_is_the_base_again(base: Base, nano_base: Path, recipe: Recipe) -> None:
+    assert isinstance(recipe.base, NewBase)
+    untouched = read_base(nano_base, recipe.base.text.length).transformer
+    trainee = trainee_of(base)
+    with torch.no_grad():
+        for parameter in lora_parameters(base.transformer).values():
+            parameter.normal_()
+    found, expected = bare(base.transformer).state_dict(), untouched.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    told = {"noisy_BSD": torch.randn(2, 16, 64), "time_B": torch.rand(2), "references_BRD": None}
+    told |= {"text_BTE": torch.randn(2, 8, base.t5.config.d_model), "roles_BLW": None}
+    told |= {"pooled_BP": torch.randn(2, base.clip.config.hidden_size), "ids_N3": torch.rand(24, 3)}
+    with torch.no_grad():
+        alone = Trainee(replace(base, transformer=untouched), None, empty_texts(base.tokenizers)).velocity(**told)
+        with without_lora(base.transformer):
+            assert torch.allclose(trainee.velocity(**told), alone, atol=1e-5)
+        assert not torch.allclose(trainee.velocity(**told), alone, atol=1e-2)
+
+
+def test_where_everything_learns_the_base_gets_its_batches_without_the_adapter(
+    base: Base, batch_of: Callable[[str], Batch], recipe: Recipe
+) -> None:
+    trainee = trainee_of(base)
+    for alone in (1.0, 0.0):
+        stage = replace(recipe.stages[2], trains="everything", alone=alone)
+        parameters = trainable(trainee, stage)
+        assert all(name in parameters for name in ("transformer.x_embedder.weight", "adapter.index"))
+        trainee.zero_grad()
+        trainee(batch_of("subject"), stage, Chances.of(0, 3))["loss"].backward()
+        reached = {name for name, one in trainee.named_parameters() if one.grad is not None and one.grad.any()}
+        assert "transformer.x_embedder.weight" in reached
+        assert ("adapter.index" in reached) == any("lora_B" in name for name in reached) == (alone == 0.0)
 
 
 def test_it_is_read_back_as_it_was_written(base: Base, tmp_path: Path) -> None:

@@ -144,6 +144,21 @@ def test_all_stages_follow_one_another_and_routing_is_in_all_but_the_last(tmp_pa
     assert len(journal(tmp_path, "quality")) == 3
 
 
+def test_a_stage_of_everything_leaves_a_base_and_an_adapter_that_have_learnt(
+    tmp_path: Path, recipe: Recipe, nano_base: Path
+) -> None:
+    together = replace(recipe.stages[2], name="together", trains="everything", share=1.0, alone=0.5)
+    run = Run(replace(short(recipe, 4), stages=(together,)), tmp_path / "run")
+    run.begin_with(nano_base)
+    before = load_file(run.base_folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    run.train()
+    after = load_file(run.base_folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    assert after.keys() == before.keys()
+    assert not torch.equal(after["x_embedder.weight"].float(), before["x_embedder.weight"].float())
+    learnt = load_file(run.adapter_file)
+    assert any(tensor.any() for name, tensor in learnt.items() if name.endswith(".up.weight"))
+
+
 def test_a_folder_of_another_recipe_is_refused(tmp_path: Path, recipe: Recipe) -> None:
     Run(recipe, tmp_path)
     with pytest.raises(BadInput, match="another recipe"):
