@@ -146,7 +146,7 @@ def test_where_everything_learns_the_base_gets_its_batches_without_the_adapter(
 ) -> None:
     trainee = trainee_of(base)
     for alone in (1.0, 0.0):
-        stage = replace(recipe.stages[2], trains="everything", alone=alone)
+        stage = replace(recipe.stages[3], alone=alone)
         parameters = trainable(trainee, stage)
         assert all(name in parameters for name in ("transformer.x_embedder.weight", "adapter.index"))
         trainee.zero_grad()

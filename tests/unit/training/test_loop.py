@@ -133,13 +133,13 @@ def test_a_loss_that_is_no_number_goes_back_with_half_the_rate(
 @pytest.mark.usefixtures("every_step")
 def test_all_stages_follow_one_another_and_routing_is_in_all_but_the_last(tmp_path: Path, recipe: Recipe) -> None:
     seen = []
-    one = short(recipe, 3, stages=4)
+    one = short(recipe, 3, stages=5)
     Run(one, tmp_path, lambda progress, length, figures: seen.append((progress.step, dict(figures)))).train()
     assert "route P" in journal(tmp_path, "warm-up")[-1] or "route P" in journal(tmp_path, "warm-up")[0]
     assert not any("route P" in line for line in journal(tmp_path, "quality"))
     assert (tmp_path / "adapter" / "dreamo.safetensors").exists()
     assert (tmp_path / "base" / "transformer" / "config.json").exists()
-    assert len(seen) == 12
+    assert len(seen) == 15
     Run(one, tmp_path).train()
     assert len(journal(tmp_path, "quality")) == 3
 
@@ -147,8 +147,9 @@ def test_all_stages_follow_one_another_and_routing_is_in_all_but_the_last(tmp_pa
 def test_a_stage_of_everything_leaves_a_base_and_an_adapter_that_have_learnt(
     tmp_path: Path, recipe: Recipe, nano_base: Path
 ) -> None:
-    together = replace(recipe.stages[2], name="together", trains="everything", share=1.0, alone=0.5)
-    run = Run(replace(short(recipe, 4), stages=(together,)), tmp_path / "run")
+    stage = replace(recipe.stages[3], share=1.0, alone=0.5)
+    assert stage.trains == "everything"
+    run = Run(replace(short(recipe, 4), stages=(stage,)), tmp_path / "run")
     run.begin_with(nano_base)
     before = load_file(run.base_folder / "transformer" / "diffusion_pytorch_model.safetensors")
     run.train()

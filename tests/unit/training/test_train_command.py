@@ -123,8 +123,8 @@ def test_json_prints_a_line_for_each_report_and_the_paths_at_last(dreamline: Dre
     code, out, _ = dreamline("train", "run", "nano", "--folder", "first", "--device", "cpu", "--json")
     lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert [line["stage"] for line in lines[:-1]] == ["base", "warm-up", "full", "quality", "decoder"]
-    assert all(line["share"] == 1 and line["seconds_left"] >= 0 for line in lines[:4])
+    assert [line["stage"] for line in lines[:-1]] == ["base", "warm-up", "full", "together", "quality", "decoder"]
+    assert all(line["share"] == 1 and line["seconds_left"] >= 0 for line in lines[:5])
     assert {"loss", "diffusion", "samples_per_second"} <= lines[0].keys()
     assert lines[-1]["card"] == "first/model/dreamo-mini.toml"
     assert Path(lines[-1]["report"]).is_file()
@@ -132,7 +132,7 @@ def test_json_prints_a_line_for_each_report_and_the_paths_at_last(dreamline: Dre
     code, out, _ = dreamline("train", "report", "first", "--json")
     assert code == 0
     assert [(stage["stage"], stage["steps"]) for stage in json.loads(out)["stages"]] == [
-        (name, 2) for name in ("base", "warm-up", "full", "quality")
+        (name, 2) for name in ("base", "warm-up", "full", "together", "quality")
     ]
 
 
