@@ -54,14 +54,14 @@ class Settings:
     )
     compile: str = _setting(
         "auto",
-        "whether the model's blocks are compiled, which takes half a minute at the first start: auto (large "
+        "whether transformer and decoder are compiled, which takes half a minute at the first start: auto (large "
         "models on NVIDIA GPUs), on or off",
         known=("auto", "on", "off"),
     )
     cache_gb: float = _setting(
         10.0,
         "most that encoded prompts and references take on disk; 0: none are kept. Compiled code takes a fifth of "
-        "it more; what was used in the last two days stays",
+        "it more; what was used in the last two days stays, where the file system notes when files are read",
     )
     plugins: tuple[str, ...] = _setting((), "only these plugins are loaded, separated by commas; empty: all")
     block: tuple[str, ...] = _setting((), "these plugins are not loaded, separated by commas")

@@ -69,6 +69,7 @@ class TensorCache:
                 self._write(key, found)
             else:
                 self._last = self._writer.submit(self._write, key, found)
+                self._last.add_done_callback(tell_failure)
         else:
             self.hits += 1
         self._keep(key, found)
@@ -141,6 +142,12 @@ class TensorCache:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def tell_failure(written: Future[None]) -> None:
+    """Logs what a thread's writing ended with, if that was an error."""
+    if (error := written.exception()) is not None:
+        log.error("a cache file was not written (%s: %s)", type(error).__name__, error)
 
 
 def digest_of(tensors: Tensors) -> str:

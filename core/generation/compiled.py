@@ -65,8 +65,14 @@ def make_room(settings: Settings) -> None:
 
 
 def drop(unused: Iterable[Compiled]) -> None:
-    """Deletes folders, each at once for those who read; what breaks off meanwhile goes another time."""
+    """Deletes folders, each at once for those who read; what breaks off meanwhile goes another time.
+
+    What somebody has used since it was found stays.
+    """
     for one in unused:
+        now = _facts(one.path)
+        if now is None or now.idle <= IN_USE:
+            continue
         hidden = one.path.with_name(f".{uuid.uuid4().hex}")
         try:
             one.path.rename(hidden)
@@ -81,14 +87,18 @@ def drop(unused: Iterable[Compiled]) -> None:
 def _read(folder: Path) -> list[Compiled]:
     """The folders that hold no others."""
     found = []
-    for place, inner, names in os.walk(folder):
+    for place, inner, _ in os.walk(folder):
         path = Path(place)
-        if inner or path in (folder, folder / LOCKS):
-            continue
-        try:
-            files = [(path / name).stat() for name in names]
-            used = max([path.stat().st_mtime, *(max(one.st_atime, one.st_mtime) for one in files)])
-        except FileNotFoundError:
-            continue
-        found.append(Compiled(path, (time.time() - used) / 86_400, sum(one.st_size for one in files)))
+        if not inner and path not in (folder, folder / LOCKS) and (facts := _facts(path)) is not None:
+            found.append(facts)
     return found
+
+
+def _facts(path: Path) -> Compiled | None:
+    """A folder as it is now; None where it or one of its files has just gone."""
+    try:
+        files = [file.stat() for file in path.iterdir()]
+        used = max([path.stat().st_mtime, *(max(one.st_atime, one.st_mtime) for one in files)])
+    except FileNotFoundError:
+        return None
+    return Compiled(path, (time.time() - used) / 86_400, sum(one.st_size for one in files))

@@ -75,11 +75,11 @@ def takes_fp8(module: nn.Module, name: str) -> bool:
     return isinstance(module, nn.Linear) and "_blocks." in name
 
 
-def require_fp8(device: str) -> None:
+def require_fp8(device: str, precision: torch.dtype) -> None:
     """Asks whether the device can multiply in fp8; processors can, slowly.
 
     Raises:
-        BadInput: it can't.
+        BadInput: it can't, or it is a GPU and the rest is not computed in bfloat16.
     """
     where, mend = "environment variable DREAMLINE_MEMORY", "Leave it at auto"
     if device.startswith("cuda"):
@@ -89,5 +89,7 @@ def require_fp8(device: str) -> None:
             raise BadInput.at(
                 where, f"fp8 needs a device of capability 8.9, {name} has {found[0]}.{found[1]}", mend
             )
+        if precision != torch.bfloat16:
+            raise BadInput.at(where, f"fp8 does not go with {precision}", "Leave DREAMLINE_PRECISION at auto")
     elif device != "cpu":
         raise BadInput.at(where, f"fp8 does not go with {device}", mend)

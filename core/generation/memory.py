@@ -102,7 +102,8 @@ def resolve_device(asked: str) -> str:
 
 def bytes_of(module: nn.Module) -> int:
     """Bytes of a module's weights."""
-    return sum(weight.numel() * weight.element_size() for weight in module.parameters())
+    weights = (*module.parameters(), *module.buffers())
+    return sum(weight.numel() * weight.element_size() for weight in weights)
 
 
 def is_scarce(device: str) -> bool:

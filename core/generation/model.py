@@ -144,9 +144,9 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     from core.generation.transformer import DreamOTransformer
 
     device = memory.resolve_device(device)
-    if settings.memory == "fp8":
-        require_fp8(device)
     precision = precision_of(settings.precision, device)
+    if settings.memory == "fp8":
+        require_fp8(device, precision)
     base, notes = base_folder(card, settings), settings.home / "cache" / "hashes"
     rows = read_embeddings(card, settings)
     schedule = read_schedule(base)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput, Problem
-from core.training.recipes import Recipe
+from core.training.recipes import NewBase, Recipe
 from core.training.shipped_recipes import RECIPES
 from core.training.world.truth import WORLDS
 
@@ -206,6 +206,14 @@ def _problems(recipe: Recipe, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}, key data", f"the shares of {told} can't be", "Give shares over 0, of 1 at most")
     if recipe.world not in WORLDS:
         yield Problem(f"{where}, key world", f"{recipe.world!r} is no world", f"Known are: {', '.join(WORLDS)}")
+    for stage in recipe.stages:
+        key = f"{where}, key stages.{stage.name}"
+        if stage.trains == "everything" and not isinstance(recipe.base, NewBase):
+            mend = "Train the adapter, or give the shape of a base of your own"
+            yield Problem(f"{key}.trains", "'everything' would write over a base that was given", mend)
+        if not 0 <= stage.alone < 1 or (stage.alone and stage.trains != "everything"):
+            mend = "Give 0; in a stage of everything, less than 1"
+            yield Problem(f"{key}.alone", f"{stage.alone!r} does not go with {stage.trains!r}", mend)
     if len({stage.name for stage in recipe.stages}) < len(recipe.stages) or not recipe.stages:
         yield Problem(f"{where}, key stages", "two have one name, or there is none", "Name each stage once")
     for side in (side for size, _ in (*recipe.canvases, *recipe.references) for side in size):

@@ -63,14 +63,14 @@ def three_stages(
     )
 
 
-def together(share: float, rate: float) -> Stage:
+def joint(share: float, rate: float) -> Stage:
     """Base and adapter learn side by side which reference belongs where.
 
     A base of a few million parameters does not tie words to places as FLUX does: in its captions two products
     exchange their colours as often as not, and LoRA on it learns no better.
     """
     return Stage(
-        "together",
+        "joint",
         "everything",
         share,
         PAIRS,
@@ -107,7 +107,7 @@ def mini() -> Recipe:
     return Recipe(
         "mini",
         NewBase(shape),
-        (base, warm_up, full, together(0.4, 1.2e-3), quality),
+        (base, warm_up, full, joint(0.4, 1.2e-3), quality),
         minutes=240,
         pool=6000,
         shift=2.5,

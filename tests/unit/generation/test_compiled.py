@@ -109,15 +109,18 @@ def test_what_breaks_off_while_it_is_deleted_goes_another_time(
 
 
 def test_room_is_made_before_a_process_compiles(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
     class Told:
         def compile_blocks(self) -> None:
-            assert not [path for path in compiled.folder_of(home).rglob("*") if path.is_file()]
+            seen.append([path for path in compiled.folder_of(home).rglob("*") if path.is_file()])
 
     monkeypatch.setenv(compiling.KEPT_IN, "")
     monkeypatch.setattr(compiling, "try_compiler", lambda device: "")
     monkeypatch.setattr(compiling, "compile_decoder", lambda vae: None)
     put(home, "triton/0/kernel/k.cubin", days=9, size=11 * KB)
     compiling.prepare(Told(), None, replace(home, compile="on"), "cpu")
+    assert seen == [[]]
 
 
 PROGRAM = """
@@ -146,13 +149,20 @@ def test_a_process_compiles_again_what_it_misses(home: Settings) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
         return int(done.stdout)
 
+    def grow_old() -> None:
+        for path in folder.rglob("*"):
+            os.utime(path, (time.time() - 40 * 86_400,) * 2)
+
     assert run() == 0
-    for path in folder.rglob("*"):
-        os.utime(path, (time.time() - 40 * 86_400,) * 2)
+    grow_old()
     found = compiled.find_unused(home, days=30)
     code = [one for one in found if one.path.parent == folder]
     assert code
     compiled.drop(code)
     assert run() == 1, "the graph was found, and its code compiled again"
-    compiled.drop(one for one in found if one not in code)
+    graphs = [one for one in found if one not in code]
+    compiled.drop(graphs)
+    assert run() == 1, "what was used since it was found has stayed"
+    grow_old()
+    compiled.drop(graphs)
     assert run() == 0

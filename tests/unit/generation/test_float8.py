@@ -79,9 +79,16 @@ def test_blocks_in_fp8_compile_whole(ask, own_settings, card):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("device", "told"), [("mps", "does not go with mps"), ("cuda:0", "8.6")])
-def test_a_device_without_fp8_is_refused(device, told, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an older card")
+@pytest.mark.parametrize(
+    ("device", "capability", "precision", "told"),
+    [
+        ("mps", None, torch.bfloat16, "does not go with mps"),
+        ("cuda:0", (8, 6), torch.bfloat16, "8.6"),
+        ("cuda:0", (9, 0), torch.float32, "DREAMLINE_PRECISION"),
+    ],
+)
+def test_a_device_or_a_precision_without_fp8_is_refused(device, capability, precision, told, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
     with pytest.raises(BadInput, match=told):
-        require_fp8(device)
+        require_fp8(device, precision)

@@ -63,7 +63,7 @@ def test_a_value_is_changed_by_its_path(change: str, look: Any) -> None:
         ("batch=0", "more than 0"),
         ("clip=NaN", "a number"),
         ("precision=float8", "float32, bfloat16"),
-        ("stages.ful.rate=1", "warm-up, full, quality"),
+        ("stages.ful.rate=1", "warm-up, full, joint, quality"),
         ("stages.full=1", "leads nowhere"),
         ("batch.size=1", "no further values"),
         ("world=flat", "small"),
@@ -96,3 +96,18 @@ def test_an_unknown_name_lists_the_recipes() -> None:
     with pytest.raises(BadInput, match="nano, mini"):
         named_recipe("maxi")
     assert isinstance(named_recipe("nano"), Recipe)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "told"),
+    [
+        ("flux-dev", "stages.full.trains=everything", "write over a base that was given"),
+        ("nano", "stages.full.alone=0.2", "stages.full.alone"),
+        ("nano", "stages.joint.alone=1.0", "stages.joint.alone"),
+    ],
+)
+def test_stages_that_teach_nothing_or_write_over_a_given_base_are_refused(
+    recipe: str, change: str, told: str
+) -> None:
+    with pytest.raises(BadInput, match=told):
+        changed(RECIPES[recipe](), [change])
