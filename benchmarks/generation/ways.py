@@ -64,7 +64,8 @@ def prepare(way: str, size: Size, device: str) -> tuple[Model, Steps]:
 def diffusers_transformer(size: Size, device: str, precision: torch.dtype | None = None) -> Any:
     """The class of diffusers itself, with the weights of `build_transformer`."""
     ours = build_transformer(size, device)
-    theirs = FluxTransformer2DModel.from_config(ours.config).to("meta")
+    with torch.device("meta"):
+        theirs = FluxTransformer2DModel.from_config(ours.config)
     theirs.load_state_dict(ours.state_dict(), assign=True)
     return nn.Module.to(theirs.eval(), precision or size.precision(device))
 

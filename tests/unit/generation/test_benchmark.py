@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks import generate
-from benchmarks.generation import ceilings
+from benchmarks.generation import ceilings, ways
 from benchmarks.generation.profiles import kind_of
 from benchmarks.generation.sizes import FULL
 from core.generation.fused import FusedTransformer
@@ -36,7 +36,9 @@ def test_a_campaign_and_many_shapes_are_measured(capsys):
     arguments = ["--device", "cpu", "--ways", "exact", "--parts", "campaign", "mixed", "--images", "3", "--json"]
     with pytest.MonkeyPatch.context() as patch:
         compiled = FusedTransformer.compile_blocks
+        decoder = ways.compile_decoder
         patch.setattr(FusedTransformer, "compile_blocks", lambda self: compiled(self, backend="eager"))
+        patch.setattr(ways, "compile_decoder", lambda vae: decoder(vae, backend="eager"))
         generate.main(arguments)
     told = json.loads(capsys.readouterr().out)
     assert told["campaign"]["image"] >= told["campaign"]["denoise"] > 0
