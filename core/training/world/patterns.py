@@ -26,30 +26,25 @@ EMBLEM_SHARE = 0.5
 PATCH_SHARE = 0.72
 
 
-def paint(shape: Image.Image, look: Look, rng: random.Random, *, scale: float) -> Image.Image:
-    """The shape filled with the look.
+def fabric(
+    shape: Image.Image, look: Look, rng: random.Random, *, scale: float, mode: str = "RGB", alpha: int = 255
+) -> Image.Image:
+    """A sheet of the look, laid out for the shape that it is to be pasted through.
 
     Args:
-        shape: L mask (0..255); its values become the alpha of the answer.
-        look: what to fill it with.
+        shape: L mask; pattern and emblem are as large as its bounding box wants them.
+        look: what is drawn.
         rng: moves the shades of the two colours a little, nothing else.
         scale: one period of the pattern, as a share of the smaller side of the shape's bounding box.
+        mode: RGB, or one with alpha.
+        alpha: the same everywhere.
 
     Returns:
-        RGBA of the size of `shape`; transparent everywhere when the shape is empty.
+        A picture of the size of `shape`; the ground colour alone where the shape is empty.
 
     Raises:
         BadInput: for a colour, pattern or emblem that the drawn world does not have.
     """
-    painted = fabric(shape, look, rng, scale=scale)
-    painted.putalpha(shape)
-    return painted
-
-
-def fabric(
-    shape: Image.Image, look: Look, rng: random.Random, *, scale: float, mode: str = "RGB", alpha: int = 255
-) -> Image.Image:
-    """As `paint`, but for the alpha, which is the same everywhere, if any: to be pasted through `shape`."""
     check_look(look)
     ground, second = shade(COLOURS[look.colour], rng), shade(COLOURS[look.second], rng)
     painted = Image.new(mode, shape.size, (*ground, alpha))

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from core.errors import BadInput
 from core.training.world.palette import COLOURS, EYES, HAIR_COLOURS, RGB, SKINS, darker, lighter, shade
-from core.training.world.patterns import paint
+from core.training.world.patterns import fabric
 from core.training.world.products import draw_product
 from core.training.world.truth import FULL, Look, Product
 
@@ -35,7 +35,7 @@ def drawn(kind: str = "mug", look: Look = PLAIN, proportion: float = 0.5, height
 def tile(look: Look, size: int = 120) -> Pixels:
     """A square filled with the look, as RGB; the same shades each time."""
     shape = Image.new("L", (size, size), 255)
-    return np.asarray(paint(shape, look, random.Random(7), scale=0.3).convert("RGB"), dtype=np.int16)
+    return np.asarray(fabric(shape, look, random.Random(7), scale=0.3), dtype=np.int16)
 
 
 def near(pixels: Pixels, rgb: RGB, within: float = 60.0) -> NDArray[np.bool_]:
@@ -175,17 +175,10 @@ def test_an_emblem_stands_on_a_bare_patch_of_the_ground_colour() -> None:
     assert near(pixels, COLOURS["blue"])[around & ~emblem].mean() > 0.95
 
 
-def test_paint_fills_the_mask_and_nothing_else() -> None:
-    shape = Image.new("L", (50, 40))
-    ImageDraw.Draw(shape).ellipse((5, 5, 44, 34), fill=255)
-    for pattern, emblem in itertools.product(FULL.patterns, FULL.emblems):
-        painted = paint(shape, Look("green", "pink", pattern, emblem), random.Random(0), scale=0.3)
-        assert painted.getchannel("A").tobytes() == shape.tobytes()
-
-
-def test_paint_of_an_empty_mask_is_empty() -> None:
-    painted = paint(Image.new("L", (9, 9)), Look("green", "pink", "dots", "star"), random.Random(0), scale=0.3)
-    assert painted.getbbox() is None
+def test_fabric_for_an_empty_mask_is_its_ground() -> None:
+    sheet = fabric(Image.new("L", (9, 9)), Look("green", "pink", "dots", "star"), random.Random(0), scale=0.3)
+    assert sheet.size == (9, 9)
+    assert len(sheet.getcolors() or ()) == 1
 
 
 @pytest.mark.parametrize(
