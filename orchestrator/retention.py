@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from core.generation import compiled
+from core.generation import code_cache
 from core.settings import Settings
 from orchestrator.planning.fetching.kept import Kept, age
 from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
@@ -185,9 +185,9 @@ def _fetched(kept: Kept, days: int, *, delete: bool) -> Waste:
 
 def _compiled(settings: Settings, days: int, *, delete: bool) -> Waste:
     """Code that torch compiled and no process has loaded since, and what is more than may be kept."""
-    unused = compiled.find_unused(settings, days)
+    unused = code_cache.find_unused(settings, days)
     if delete:
-        compiled.drop(unused)
+        code_cache.drop(unused)
     size = sum(one.size for one in unused)
     return Waste("folders of compiled code, which is compiled again when a model needs it", len(unused), size)
 

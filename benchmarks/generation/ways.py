@@ -53,10 +53,9 @@ def prepare(way: str, size: Size, device: str) -> tuple[Model, Steps]:
     fused = FusedTransformer(build_transformer(size, device))
     if way == "fp8":
         quantize(fused)
-    if way in ("exact", "fp8"):
-        fused.compile_blocks()
     model = build_model(size, device, "resident", fused)
     if way in ("exact", "fp8"):
+        fused.compile_blocks()
         compile_decoder(model.vae)
     return model, lambda job: denoise([job], model)
 

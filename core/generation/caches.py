@@ -57,7 +57,6 @@ class TensorCache:
         self._here: OrderedDict[str, Tensors] = OrderedDict()
         beside = device.startswith("cuda") if beside is None else beside
         self._writer = ThreadPoolExecutor(1, "cache") if beside and self.folder else None
-        self._last: Future[None] | None = None
 
     def get(self, key: str, make: Callable[[], Tensors]) -> Tensors:
         """The value of `key`; `make` is called where it is in neither store."""
@@ -68,17 +67,11 @@ class TensorCache:
             if self._writer is None:
                 self._write(key, found)
             else:
-                self._last = self._writer.submit(self._write, key, found)
-                self._last.add_done_callback(tell_failure)
+                self._writer.submit(self._write, key, found).add_done_callback(tell_failure)
         else:
             self.hits += 1
         self._keep(key, found)
         return found
-
-    def written(self) -> None:
-        """Waits until the folder has everything."""
-        if self._last is not None:
-            self._last.result()
 
     def _keep(self, key: str, value: Tensors) -> None:
         self._here[key] = value

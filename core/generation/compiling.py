@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
-from core.generation import compiled
+from core.generation import code_cache
 from core.generation.memory import bytes_of
 from core.settings import Settings
 
@@ -40,8 +40,8 @@ def prepare(transformer: Any, vae: Any, settings: Settings, device: str) -> None
         raise BadInput.at(where, "'on' does not go with blocks that come one by one", "Leave it at auto")
     if not fused or asked == "off" or (asked == "auto" and not _pays(transformer, device)):
         return
-    keep_between_processes(compiled.folder_of(settings))
-    compiled.make_room(settings)
+    keep_between_processes(code_cache.folder_of(settings))
+    code_cache.make_room(settings)
     wrong = try_compiler(device)
     if wrong and asked == "on":
         raise BadInput.at(where, f"nothing can be compiled for {device} here ({wrong})", NEEDS)

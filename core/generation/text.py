@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,11 +65,18 @@ class Tokenizers:
         A sentence of which it has half or less goes as a whole, and the last full stop with it: captions of the
         drawn world have none. FLUX's T5 is made of pieces of words and takes all.
         """
+        return self._all_known([prompt])[0]
+
+    def _all_known(self, prompts: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """`known` of each, asking the tokenizer once where nothing is unknown."""
         if not self._has_words:
-            return prompt, []
-        prompt = prompt.rstrip(LAST)
-        if not self._lacking(prompt):
-            return prompt, []
+            return [(prompt, []) for prompt in prompts]
+        bare = [prompt.rstrip(LAST) for prompt in prompts]
+        lacking = {*self._lacking(*bare)}
+        return [self._reduced(prompt) if prompt in lacking else (prompt, []) for prompt in bare]
+
+    def _reduced(self, prompt: str) -> tuple[str, list[str]]:
+        """A prompt with unknown words, without them, and these."""
         kept, lacking = [], []
         for sentence in re.split(r"(?<=[.!?])\s+", prompt):
             words = sentence.split()
@@ -97,11 +105,7 @@ class Tokenizers:
         """(CLIP's ids, T5's ids) of what is known of the prompts, each (prompts, length)."""
         import torch
 
-        known = list(prompts)
-        if self._has_words:
-            known = [prompt.rstrip(LAST) for prompt in prompts]
-            lacking = {*self._lacking(*known)}
-            known = [self.known(prompt)[0] if prompt in lacking else prompt for prompt in known]
+        known = [kept for kept, _ in self._all_known(prompts)]
         said = {"padding": "max_length", "truncation": True, "return_attention_mask": False}
         clip = self.clip(known, max_length=min(self.clip.model_max_length, CLIP_TOKENS), **said)
         t5 = self.t5(known, max_length=self.length, **said)

@@ -37,7 +37,8 @@ def test_a_folder_that_is_written_beside_gets_everything_in_the_end(tmp_path):
     cache = TensorCache(tmp_path, "cpu", MEGA, MEGA, beside=True)
     for number in range(5):
         cache.get(f"{number}" * 64, made(number, calls))
-    cache.written()
+    assert cache._writer is not None
+    cache._writer.shutdown()
     again = TensorCache(tmp_path, "cpu", MEGA, MEGA)
     assert [again.get(f"{number}" * 64, made(9, calls))["x"][0] for number in range(5)] == [0, 1, 2, 3, 4]
     assert len(calls) == 5

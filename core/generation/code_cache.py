@@ -31,7 +31,7 @@ LOCKS = "locks"
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
+class CodeFolder:
     """A folder of compiled code: for how many days none of its files was read or written, and their bytes."""
 
     path: Path
@@ -44,7 +44,7 @@ def folder_of(settings: Settings) -> Path:
     return settings.home / "cache" / "compiled"
 
 
-def find_unused(settings: Settings, days: float = inf) -> list[Compiled]:
+def find_unused(settings: Settings, days: float = inf) -> list[CodeFolder]:
     """What may go, idle for longest first: all that is idle for so many days, and more until the rest fits.
 
     What was compiled for another torch is never read again, and so goes before what is in use.
@@ -64,7 +64,7 @@ def make_room(settings: Settings) -> None:
     drop(find_unused(settings))
 
 
-def drop(unused: Iterable[Compiled]) -> None:
+def drop(unused: Iterable[CodeFolder]) -> None:
     """Deletes folders, each at once for those who read; what breaks off meanwhile goes another time.
 
     What somebody has used since it was found stays.
@@ -84,7 +84,7 @@ def drop(unused: Iterable[Compiled]) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _read(folder: Path) -> list[Compiled]:
+def _read(folder: Path) -> list[CodeFolder]:
     """The folders that hold no others."""
     found = []
     for place, inner, _ in os.walk(folder):
@@ -94,11 +94,11 @@ def _read(folder: Path) -> list[Compiled]:
     return found
 
 
-def _facts(path: Path) -> Compiled | None:
+def _facts(path: Path) -> CodeFolder | None:
     """A folder as it is now; None where it or one of its files has just gone."""
     try:
         files = [file.stat() for file in path.iterdir()]
         used = max([path.stat().st_mtime, *(max(one.st_atime, one.st_mtime) for one in files)])
     except FileNotFoundError:
         return None
-    return Compiled(path, (time.time() - used) / 86_400, sum(one.st_size for one in files))
+    return CodeFolder(path, (time.time() - used) / 86_400, sum(one.st_size for one in files))
