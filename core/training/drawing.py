@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 Value = TypeVar("Value")
+Made = TypeVar("Made", covariant=True)
+
+
+class Source(Protocol[Made]):
+    """What has batches by their number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, turn: int) -> Made: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,9 @@ class Batch:
             self.mask_BNS.to(device),
             self.placeholder_BN.to(device),
         )
+
+    def __len__(self) -> int:
+        return len(self.target_BCHW)
 
     @property
     def grid(self) -> Grid:
@@ -283,7 +295,7 @@ def keep(told: dict[str, Any], path: Path) -> None:
     Path(file.name).replace(path)
 
 
-def stream(drawing: Drawing, first: int, drawers: int, stride: int = 1) -> Iterator[Batch]:
+def stream(drawing: Source[Made], first: int, drawers: int, stride: int = 1) -> Iterator[Made]:
     """Batches `first`, `first + stride`, … for ever, in this order, drawn ahead by so many processes (0: here)."""
     from torch.utils.data import DataLoader
 
@@ -291,7 +303,7 @@ def stream(drawing: Drawing, first: int, drawers: int, stride: int = 1) -> Itera
         while True:
             yield drawing[first]
             first += stride
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Made] = DataLoader(
         drawing,  # type: ignore[arg-type]
         batch_size=None,
         sampler=range(first, 2**40, stride),

@@ -20,6 +20,7 @@ from core.training.drawing import Batch, Texts
 from core.training.optimising import Average, exchange, optimisers, rate_factor, trainable
 from core.training.recipes import Recipe, Stage
 from core.training.trainee import Chances, Trainee
+from core.training.words import Sayings
 
 log = logging.getLogger("dreamline")
 
@@ -83,7 +84,7 @@ class Loop:
     stage: Stage
     trainee: Trainee
     folder: Path
-    batches: Callable[[int, int], Iterator[Batch]]
+    batches: Callable[[int, int], Iterator[Batch | Sayings]]
     accelerator: Any
     shown: Callable[[Progress, Length, dict[str, float]], None] = lambda progress, length, figures: None
     stop: Callable[[], bool] = lambda: False
@@ -172,7 +173,7 @@ class Loop:
         self.usual = seconds if self.usual is None else 0.9 * self.usual + 0.1 * seconds
         self.progress.seconds += seconds
 
-    def step(self, batches: Sequence[Batch]) -> dict[str, float]:
+    def step(self, batches: Sequence[Batch | Sayings]) -> dict[str, float]:
         """One step over some batches; gives the mean of each loss, the gradient's norm and the rate's factor."""
         one = self.progress
         sums: dict[str, list[Tensor]] = {}
@@ -200,7 +201,7 @@ class Loop:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         one.step, one.warm = one.step + 1, one.warm + 1
-        one.samples += sum(len(batch.target_BCHW) for batch in batches) * self.accelerator.num_processes
+        one.samples += sum(len(batch) for batch in batches) * self.accelerator.num_processes
         return figures
 
     def keep(self) -> None:
@@ -211,7 +212,7 @@ class Loop:
             self.look(self.progress.step)
             exchange(self.parameters, self.average)
 
-    def _stream(self) -> Iterator[Batch]:
+    def _stream(self) -> Iterator[Batch | Sayings]:
         """From the batch that the next step needs."""
         many, each = self.accelerator.num_processes, self.recipe.together
         return self.batches(self.progress.step * each * many + self.accelerator.process_index, many)

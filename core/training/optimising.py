@@ -21,6 +21,8 @@ def trainable(trainee: Trainee, stage: Stage) -> dict[str, nn.Parameter]:
     """The parameters of a stage by name; all others stop asking for gradients."""
     wanted: set[int] = set()
     base = [trainee.transformer, trainee.t5, trainee.clip]
+    if stage.trains == "words" and trainee.listener is not None:
+        wanted |= {id(parameter) for part in (trainee.t5, trainee.listener) for parameter in part.parameters()}
     lora = {id(parameter) for parameter in lora_parameters(trainee.transformer).values()}
     if stage.trains in ("base", "everything"):
         wanted |= {id(parameter) for part in base for parameter in part.parameters()} - lora

@@ -208,9 +208,9 @@ def _problems(recipe: Recipe, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}, key world", f"{recipe.world!r} is no world", f"Known are: {', '.join(WORLDS)}")
     for stage in recipe.stages:
         key = f"{where}, key stages.{stage.name}"
-        if stage.trains == "everything" and not isinstance(recipe.base, NewBase):
+        if stage.trains in ("words", "everything") and not isinstance(recipe.base, NewBase):
             mend = "Train the adapter, or give the shape of a base of your own"
-            yield Problem(f"{key}.trains", "'everything' would write over a base that was given", mend)
+            yield Problem(f"{key}.trains", f"{stage.trains!r} would write over a base that was given", mend)
         if not 0 <= stage.alone < 1 or (stage.alone and stage.trains != "everything"):
             mend = "Give 0; in a stage of everything, less than 1"
             yield Problem(f"{key}.alone", f"{stage.alone!r} does not go with {stage.trains!r}", mend)

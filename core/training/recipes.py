@@ -82,9 +82,9 @@ class Stage:
     """One part of a run.
 
     Attributes:
-        trains: `base` (transformer and text encoders), `adapter` (LoRA, roles, placeholders), or `everything` for
-            both together; `alone`: the share of batches that the base then gets by itself, without LoRA and roles,
-            so that it stays a model of its own.
+        trains: `words` (T5 alone, on captions alone), `base` (transformer and text encoders), `adapter` (LoRA,
+            roles, placeholders), or `everything` for base and adapter together; `alone`: the share of batches that
+            the base then gets by itself, without LoRA and roles, so that it stays a model of its own.
         share: of the run's length.
         tasks: drawn in these shares.
         rate: of the matrices of blocks or of the LoRA; `embedding_rate` of roles and placeholders, `other_rate` of
@@ -104,7 +104,7 @@ class Stage:
     """
 
     name: str
-    trains: Literal["base", "adapter", "everything"]
+    trains: Literal["words", "base", "adapter", "everything"]
     share: float
     tasks: Shares
     rate: float
@@ -179,6 +179,14 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     seed: int = 0
     data: Shares = ()
+
+    def stage(self, name: str) -> Stage:
+        """The one of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {stage.name: stage for stage in self.stages}[name]
 
     @property
     def trains_base(self) -> bool:

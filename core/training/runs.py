@@ -32,6 +32,7 @@ from core.training.recipe_files import FILE, plain_recipe, read_recipe
 from core.training.recipes import GivenBase, NewBase, Recipe, Stage
 from core.training.stages import Shown, accelerator_for, train_in
 from core.training.trainee import Trainee
+from core.training.words import Listener, Speaker
 from core.training.world.captions import caption_words
 from core.training.world.samples import Canvas, draw_sample
 from core.training.world.truth import WORLDS
@@ -41,6 +42,9 @@ TRAINING, BEFORE = "training.json", "before.json"
 """How a model was trained: beside an exported one; in the folder of a run that goes on from it."""
 OF_A_RUN = ("checkpoints", "previews", "journal.jsonl", "finished", TRAINING, ADAPTER)
 """What may stand beside a base's weights and is no part of the base."""
+
+NEW = ("words", "base")
+"""What may be trained of a base that is not there yet."""
 
 DECODER_TASKS = ("subject", "tryon", "identity", "text", "style", "two-subjects")
 KEPT_WEIGHTS: Mapping[str, Path] = dict.fromkeys(("mini", "mini-turbo"), SHIPPED / "dreamo-mini")
@@ -95,7 +99,8 @@ class Run:
     def begin_with(self, weights: Path, *, adapter: bool = True) -> None:
         """Takes the base of an earlier run, and where there is one its adapter, instead of none at all.
 
-        Optimisers begin afresh, so that the rates rise anew. A run that has weights already keeps its own.
+        Optimisers begin afresh, so that the rates rise anew. Its transformer knows its T5, which learns no words
+        by itself again. A run that has weights already keeps its own.
 
         Args:
             weights: the folder of a run, or that of an exported model (`NAME/` beside its card).
@@ -123,6 +128,10 @@ class Run:
             shutil.rmtree(making, ignore_errors=True)
             shutil.copytree(base, making, ignore=shutil.ignore_patterns(*OF_A_RUN))
             making.rename(self.base_folder)
+            for stage in self.recipe.stages:
+                if stage.trains == "words":
+                    (self.folder / stage.name).mkdir(exist_ok=True)
+                    (self.folder / stage.name / "finished").touch()
         if adapter and learnt.is_file() and not self.adapter_file.exists():
             self.adapter_file.parent.mkdir(exist_ok=True)
             shutil.copyfile(learnt, self.adapter_file)
@@ -153,34 +162,38 @@ class Run:
         with accelerator.main_process_first():
             base, adapter = self.parts(stage)
         encoder = PatchEncoder.read(base.vae)
-        if encoder is None and stage.trains == "base":
+        if encoder is None and stage.trains in NEW:
             raise BadInput.at(
                 f"base {self.base_folder}", "has an encoder that is not linear", "See docs/training.md"
             )
-        drawing = Drawing.of(
-            self.recipe,
-            stage.tasks,
-            self.base_folder,
-            self.text_length,
-            encoder,
-            self.drawn or self.folder / "drawn",
-        )
+        source = self.source(stage, encoder)
         empty = empty_texts(base.tokenizers).to(accelerator.device)
         trainee = Trainee(base, adapter, empty, self.recipe.guidance, self.recipe.shift).to(accelerator.device)
         if stage.distil is not None:
             trainee.teacher = Teacher(trainee)
+        if stage.trains == "words":
+            width = base.t5.get_input_embeddings().weight.shape[1]
+            listener = Listener(WORLDS[self.recipe.world], width, self.recipe.seed)
+            trainee.listener = listener.to(accelerator.device)
         compiled = self.recipe.compiled and stage.trains == "base"
         quicken(base.transformer, base.t5, accelerator.device.type, compiled=compiled)
         place = self.folder / stage.name
-        train_in(place, self.recipe, stage, trainee, drawing, encoder, accelerator, self.shown, self.stop)
+        train_in(place, self.recipe, stage, trainee, source, encoder, accelerator, self.shown, self.stop)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             self.finish(stage, base, adapter)
         accelerator.wait_for_everyone()
 
+    def source(self, stage: Stage, encoder: PatchEncoder | None) -> Drawing | Speaker:
+        """What makes the batches of a stage."""
+        if stage.trains == "words":
+            return Speaker.of(self.recipe, stage.tasks, self.base_folder, self.text_length)
+        kept = self.drawn or self.folder / "drawn"
+        return Drawing.of(self.recipe, stage.tasks, self.base_folder, self.text_length, encoder, kept)
+
     def parts(self, stage: Stage) -> tuple[Base, Adapter | None]:
         """What a stage begins with."""
-        if stage.trains == "base":
+        if stage.trains in NEW:
             return self.new_base(), None
         if not (self.base_folder / "transformer" / "config.json").is_file():
             mend = "Name its folder, in diffusers' layout: `--set base.folder=PATH`"

@@ -14,8 +14,13 @@ from core.training.loop import Length, Loop, Progress
 from core.training.preview import Preview
 from core.training.recipes import Recipe, Stage
 from core.training.trainee import Trainee
+from core.training.words import Speaker
 
 Shown = Callable[[Progress, Length, dict[str, float]], None]
+
+
+def unseen(step: int) -> None:
+    """Words show no pictures."""
 
 
 def accelerator_for(recipe: Recipe, device: str) -> Any:
@@ -34,7 +39,7 @@ def train_in(
     recipe: Recipe,
     stage: Stage,
     trainee: Trainee,
-    drawing: Drawing,
+    source: Drawing | Speaker,
     encoder: PatchEncoder | None,
     accelerator: Any,
     shown: Shown,
@@ -45,17 +50,19 @@ def train_in(
     Raises:
         Stopped: somebody asked for it; a checkpoint is written.
     """
-    preview = Preview(trainee, stage, drawing, encoder, folder / "previews")
+    look: Callable[[int], object] = unseen
+    if isinstance(source, Drawing):
+        look = Preview(trainee, stage, source, encoder, folder / "previews").draw
     loop = Loop(
         recipe,
         stage,
         trainee,
         folder,
-        lambda first, stride: stream(drawing, first, recipe.drawers, stride),
+        lambda first, stride: stream(source, first, recipe.drawers, stride),
         accelerator,
         shown,
         stop,
-        preview.draw,
+        look,
     )
     with kernels_for_training(accelerator.device.type):
         loop.run()

@@ -29,6 +29,7 @@ from core.training.drawing import Batch, Texts
 from core.training.kind_adapter import KindAdapter
 from core.training.losses import diffusion_loss, flow_target, mix
 from core.training.recipes import Stage
+from core.training.words import Listener, Sayings
 
 UNKNOWN_ID = 2
 
@@ -89,9 +90,13 @@ class Trainee(nn.Module):
         self.shift = shift
         self.words = len(base.tokenizers.t5) - len(PLACEHOLDERS)
         self.teacher: Teacher | None = None
+        self.listener: Listener | None = None
 
-    def forward(self, batch: Batch, stage: Stage, chances: Chances) -> dict[str, Tensor]:
+    def forward(self, batch: Batch | Sayings, stage: Stage, chances: Chances) -> dict[str, Tensor]:
         """Losses by name; `loss` is what is minimised."""
+        if isinstance(batch, Sayings):
+            assert self.listener is not None
+            return self.listener.losses(self.t5(batch.caption.t5_BT).last_hidden_state, batch)
         batch = self.encoded(batch)
         if stage.trains == "base":
             return self.base_losses(batch, stage, chances)

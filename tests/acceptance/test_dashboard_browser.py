@@ -630,6 +630,14 @@ def test_every_answer_bears_a_policy(server: Server) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+AT_REST = """() => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    return app?.dataset.testScriptState === "notRunning" && !document.querySelector('[data-stale="true"]')
+        && document.getAnimations().every(one => one.effect.getComputedTiming().endTime === Infinity);
+}"""
+"""Whether the page has nothing more to do: until then Streamlit pales what a run has yet to confirm."""
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 820)])
 def test_every_page_fits_and_axe_finds_no_serious_violation(
     server: Server, chromium: Any, seeded: Any, scheme: str, width: int
@@ -646,7 +654,7 @@ def test_every_page_fits_and_axe_finds_no_serious_violation(
     for path in ("", "?campaign=drop", "compare?campaign=drop", "new", f"asset?item={item}"):
         page.goto(f"{server.url}/{path}")
         page.wait_for_selector("h1")
-        page.wait_for_timeout(300)
+        page.wait_for_function(AT_REST)
         found += _violations(page, path)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     context.close()

@@ -102,17 +102,21 @@ def draw_sample(
     owners = choose_owners(task, rng)
     governed = govern(task, scene, owners, rng)
     drawing = draw_scene(scene, canvas)
-    words = Random(f"{key}/words")
-    spoken = captions.caption(drawing.scene, captions.NOTHING_GOVERNED, words)
-    said = spoken
-    if owners:
-        said = captions.caption(drawing.scene, governed, words, style_referred="style" in REFERENCES[task])
+    said, spoken = captions_of(task, drawing.scene, governed, Random(f"{key}/words"))
     references = tuple(
         draw_reference(world, kind, owner, drawing.scene, reference, split, Random(f"{key}/reference {i}"))
         for i, (kind, owner) in enumerate(zip(REFERENCES[task], owners, strict=True))
     )
     masks = tuple(mask_of(drawn, drawing.visible, canvas) for drawn in references)
     return Sample(task, drawing.scene, drawing.picture, said, spoken, references, masks)
+
+
+def captions_of(task: str, scene: Scene, governed: Governed, rng: Random) -> tuple[str, str]:
+    """What is said beside the references, and everything in words; the same where there are none."""
+    spoken = captions.caption(scene, captions.NOTHING_GOVERNED, rng)
+    if not REFERENCES[task]:
+        return spoken, spoken
+    return captions.caption(scene, governed, rng, style_referred="style" in REFERENCES[task]), spoken
 
 
 def check(task: str, split: str, *canvases: Canvas) -> None:

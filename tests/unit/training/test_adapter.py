@@ -40,7 +40,7 @@ def trainee_of(base: Base, *, shared: bool = True) -> Trainee:
 def test_without_training_it_makes_what_the_base_makes(
     base: Base, batch_of: Callable[[str], Batch], recipe: Recipe
 ) -> None:
-    batch, stage = batch_of("subject"), recipe.stages[1]
+    batch, stage = batch_of("subject"), recipe.stage("warm-up")
     alone = Trainee(base, None, empty_texts(base.tokenizers))
     told = {"target_BSD": torch.randn(4, 64, 64), "references_BRD": torch.randn(4, 6, 64)}
     told |= {
@@ -60,7 +60,7 @@ def test_without_training_it_makes_what_the_base_makes(
 def test_gradients_reach_the_adapter_and_nothing_else(
     base: Base, batch_of: Callable[[str], Batch], recipe: Recipe, task: str
 ) -> None:
-    trainee, stage = trainee_of(base), recipe.stages[2]
+    trainee, stage = trainee_of(base), recipe.stage("full")
     parameters = trainable(trainee, stage)
     trainee(batch_of(task), stage, Chances.of(0, 3))["loss"].backward()
     reached = {name for name, parameter in trainee.named_parameters() if parameter.grad is not None}
@@ -73,7 +73,7 @@ def test_gradients_reach_the_adapter_and_nothing_else(
 def test_only_placeholders_that_are_said_are_moved(
     base: Base, batch_of: Callable[[str], Batch], recipe: Recipe
 ) -> None:
-    trainee, stage = trainee_of(base), recipe.stages[2]
+    trainee, stage = trainee_of(base), recipe.stage("full")
     trainable(trainee, stage)
     trainee(batch_of("two-subjects"), stage, Chances.of(0, 3))["loss"].backward()
     assert trainee.adapter is not None
@@ -146,7 +146,7 @@ def test_where_everything_learns_the_base_gets_its_batches_without_the_adapter(
 ) -> None:
     trainee = trainee_of(base)
     for alone in (1.0, 0.0):
-        stage = replace(recipe.stages[3], alone=alone)
+        stage = replace(recipe.stage("joint"), alone=alone)
         parameters = trainable(trainee, stage)
         assert all(name in parameters for name in ("transformer.x_embedder.weight", "adapter.index"))
         trainee.zero_grad()
@@ -199,7 +199,7 @@ def test_the_full_size_has_the_published_number_of_parameters() -> None:
 
 def test_the_rates_of_a_stage_go_to_the_right_parameters(base: Base, recipe: Recipe) -> None:
     trainee = Trainee(base, None, empty_texts(base.tokenizers))
-    stage = recipe.stages[0]
+    stage = recipe.stage("base")
     parameters = trainable(trainee, stage)
     muon, adamw = optimisers(parameters, stage)
     grouped = [one for optimiser in (muon, adamw) for group in optimiser.param_groups for one in group["params"]]

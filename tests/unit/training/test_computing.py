@@ -21,7 +21,7 @@ from core.training.trainee import Chances, Trainee
 def loss(base: Base, recipe: Recipe, batch: Batch) -> float:
     trainee = Trainee(base, None, empty_texts(base.tokenizers))
     with torch.no_grad():
-        return float(trainee(batch, recipe.stages[0], Chances.of(0, 3))["loss"])
+        return float(trainee(batch, recipe.stage("base"), Chances.of(0, 3))["loss"])
 
 
 def test_the_fastest_precision_follows_the_device() -> None:

@@ -104,7 +104,7 @@ def test_losses_from_a_folder_are_those_of_the_drawings(
     write_samples(samples, tmp_path / "data")
     sizes = {"canvases": ((SQUARE.size, 1.0),), "references": ((REFERENCE.size, 1.0),)}
     plan = replace(recipe, data=((str(tmp_path / "data"), 1.0),), **sizes)  # type: ignore[arg-type]
-    encoder, full = PatchEncoder.read(base.vae), recipe.stages[2]
+    encoder, full = PatchEncoder.read(base.vae), recipe.stage("full")
     drawing = Drawing.of(plan, (("two-subjects", 1.0),), nano_base, recipe.base.text.length, encoder, tmp_path)
     adapter = Adapter(base.transformer, recipe.base.text.t5_width, 4)
     trainee = Trainee(base, adapter, empty_texts(base.tokenizers))
@@ -141,7 +141,7 @@ def test_a_run_trains_from_a_folder_and_from_the_world_by_shares(
     monkeypatch.setattr(Drawing, "draw", drawing)
     short = replace(
         recipe,
-        stages=tuple(replace(stage, share=0.5) for stage in recipe.stages[:2]),
+        stages=tuple(replace(recipe.stage(name), share=0.5) for name in ("base", "warm-up")),
         steps=8,
         data=((str(subjects), 0.5),),
         checkpoint_minutes=100.0,
@@ -155,7 +155,7 @@ def test_a_run_trains_from_a_folder_and_from_the_world_by_shares(
 
 def test_a_batch_is_a_function_of_its_turn(mixed: Path, nano_base: Path, recipe: Recipe) -> None:
     plan = replace(recipe, data=((str(mixed), 1.0),))
-    one, again = (Drawing.of(plan, recipe.stages[2].tasks, nano_base, 40, None, mixed) for _ in range(2))
+    one, again = (Drawing.of(plan, recipe.stage("full").tasks, nano_base, 40, None, mixed) for _ in range(2))
     for turn in (3, 11):
         assert torch.equal(one[turn].target_BCHW, again[turn].target_BCHW)
     assert {one[turn].task for turn in range(12)} <= {"subject", "two-subjects", "style", "text"}

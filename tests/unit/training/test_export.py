@@ -160,7 +160,7 @@ def test_a_name_that_leads_elsewhere_is_refused(run: Run, tmp_path: Path) -> Non
 
 
 def test_a_run_on_a_given_base_names_that_base(tmp_path: Path, recipe: Recipe, nano_base: Path) -> None:
-    own = replace(recipe, base=GivenBase(str(nano_base)), stages=recipe.stages[1:])
+    own = replace(recipe, base=GivenBase(str(nano_base)), stages=recipe.stages[2:])
     card = export_model(finished(own, tmp_path / "run", nano_base), tmp_path / "model", "added")
     assert {path.name for path in (tmp_path / "model" / "added").iterdir()} == {
         "dreamo.safetensors",

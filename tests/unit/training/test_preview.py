@@ -25,7 +25,7 @@ from core.training.world.truth import SMALL
 
 
 def preview(base: Base, adapter: Adapter | None, recipe: Recipe, folder: Path, nano_base: Path) -> Preview:
-    stage = recipe.stages[0 if adapter is None else 2]
+    stage = recipe.stage("base" if adapter is None else "full")
     encoder = PatchEncoder.read(base.vae)
     drawing = Drawing.of(recipe, stage.tasks, nano_base, 40, encoder, Path("unused"))
     return Preview(Trainee(base, adapter, empty_texts(base.tokenizers)), stage, drawing, encoder, folder)
@@ -71,7 +71,7 @@ def test_damaged_pictures_of_a_folder_end_no_preview(
         recipe, canvases=((square.size, 1.0),), references=((small.size, 1.0),), data=((str(data), 1.0),)
     )
     drawing = Drawing.of(told, (("subject", 1.0),), nano_base, 40, PatchEncoder.read(base.vae), Path("unused"))
-    stage = replace(recipe.stages[0], tasks=(("subject", 1.0),))
+    stage = replace(recipe.stage("base"), tasks=(("subject", 1.0),))
     trainee = Trainee(base, None, empty_texts(base.tokenizers))
 
     def damage(number: int) -> None:

@@ -45,7 +45,7 @@ def test_a_damaged_recipe_is_refused_and_never_misread(name: str, data: st.DataO
         ("stages.*.warm_up=7", lambda recipe: {stage.warm_up for stage in recipe.stages} == {7}),
         ("base.transformer.heads=3", lambda recipe: recipe.base.transformer.heads == 3),
         ("precision=bfloat16", lambda recipe: recipe.precision == "bfloat16"),
-        ("stages.full.routing=null", lambda recipe: recipe.stages[2].routing is None),
+        ("stages.full.routing=null", lambda recipe: recipe.stage("full").routing is None),
         ("canvases=[[[64,96],1]]", lambda recipe: recipe.canvases == (((64, 96), 1),)),
     ],
 )

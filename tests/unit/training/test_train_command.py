@@ -94,9 +94,7 @@ def test_a_run_ends_with_a_model_a_report_and_measurements(dreamline: Dreamline,
 def test_a_recipe_that_trains_no_base_leaves_its_decoder_as_it_was(
     dreamline: Dreamline, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = replace(
-        tiny, name="mini-turbo", stages=tuple(replace(one, share=1.0) for one in tiny.stages[2:3]), steps=2
-    )
+    plan = replace(tiny, name="mini-turbo", stages=(replace(tiny.stage("full"), share=1.0),), steps=2)
     monkeypatch.setitem(RECIPES, "mini-turbo", lambda: plan)
     code, _, err = dreamline("train", "run", "nano", "--folder", "first", "--device", "cpu", "--threads", "1")
     assert code == 0, err
