@@ -25,8 +25,10 @@ demo: $(VENV)/.ready
 dashboard: $(VENV)/.ready
 	$(BIN)/dreamline dashboard
 
+# Tests of processes, servers and pages have the machine to themselves.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
+	$(BIN)/python -m pytest tests/integration tests/acceptance
 
 # Needs redis-server and rabbitmq-server; FAULTS_SEED=… repeats a run. About a quarter of an hour.
 faults: $(VENV)/.ready-dev

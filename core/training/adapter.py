@@ -36,7 +36,7 @@ class Adapter(nn.Module):
     Attributes:
         task: (2, W): row 0 for references, row 1 for the noisy image.
         index: (10, W).
-        placeholders: (10, E).
+        placeholders: (10, E); a run begins with those that its T5 has read.
         mapping: the layer that references enter by; None: the base's own `x_embedder`, as published.
         embeddings: whether `task` and `index` are learnt; else they are 0 and stay so.
     """

@@ -114,7 +114,7 @@ def save_base(base: Base, folder: Path, precision: torch.dtype = torch.bfloat16)
 
 
 def read_base(folder: Path, length: int, *, placeholders: bool = True) -> Base:
-    """Reads a base folder in float32; T5 gets ten rows for the placeholders, drawn with spread 0.02.
+    """Reads a base folder in float32; a T5 without rows for the placeholders gets ten, drawn with spread 0.02.
 
     Raises:
         OSError: a file is missing.
@@ -131,8 +131,8 @@ def read_base(folder: Path, length: int, *, placeholders: bool = True) -> Base:
         transformer = DreamOTransformer.from_pretrained(
             folder / "transformer", local_files_only=True, torch_dtype=torch.float32
         )
-    if placeholders:
-        width = t5.get_input_embeddings().weight.shape[1]
+    rows, width = t5.get_input_embeddings().weight.shape
+    if placeholders and rows != len(tokenizers.t5):
         rows_KE = SPREAD * torch.randn(len(PLACEHOLDERS), width, generator=torch.Generator().manual_seed(0))
         add_words(t5, rows_KE, len(tokenizers.t5) - len(PLACEHOLDERS))
     return Base(transformer, vae, clip, t5, tokenizers)

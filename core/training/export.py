@@ -222,11 +222,16 @@ def require_small(place: Path) -> None:
 
 
 def training_of(run: Run) -> dict[str, Any]:
-    """How it was trained: the recipe, what each stage took, and the stages of the runs that it went on from."""
+    """How it was trained: the recipe, what each stage took, and the stages of the runs that it went on from.
+
+    A run that went on from weights learnt no words: that stage is not among them.
+    """
     stages = []
     for stage in run.recipe.stages:
         lines = read_journal(run.folder / stage.name / JOURNAL)
-        end = lines[-1] if lines else {"step": 0, "samples": 0, "seconds": 0.0}
+        if not lines:
+            continue
+        end = lines[-1]
         told = {"stage": stage.name, "steps": end["step"], "samples": end["samples"]}
         stages.append({**told, "hours": round(end["seconds"] / 3600, 4)})
     return {
@@ -291,4 +296,5 @@ def usual_area(sizes: Sizes) -> int:
 
 def most_references(recipe: Recipe) -> int:
     """As many as any task of the recipe shows together."""
-    return max((len(kinds_of(task)) for stage in recipe.stages for task, _ in stage.tasks), default=1)
+    shown = (task for stage in recipe.stages if stage.trains != "words" for task, _ in stage.tasks)
+    return max((len(kinds_of(task)) for task in shown), default=1)

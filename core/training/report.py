@@ -19,6 +19,7 @@ MEANINGS = {
     "route S": "routing, softmax over the image",
     "route R": "routing, share of the owner",
     "placeholder": "placeholders look at their references",
+    "read": "share of what captions tell that T5 reads right",
     "response inside": "routing response where the mask is",
     "response outside": "routing response elsewhere",
     "norm": "length of the gradient",

@@ -210,6 +210,8 @@ class Run:
             embeddings=self.recipe.embeddings,
             seed=self.recipe.seed,
         )
+        with torch.no_grad():
+            adapter.placeholders.copy_(base.t5.get_input_embeddings().weight[-len(adapter.placeholders) :])
         if stage.distil is not None and not self.adapter_file.exists():
             mend = "Begin with a model that was trained: `--start kept`, or `--start DIR`"
             raise BadInput.at(f"recipe {self.recipe.name}", "has no adapter to learn from", mend)

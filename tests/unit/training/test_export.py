@@ -120,7 +120,13 @@ def test_the_training_is_told(run: Run, tmp_path: Path) -> None:
     told = json.loads((export_model(run, tmp_path / "model").with_suffix("") / "training.json").read_text())
     assert recipe_from(told["recipe"]) == run.recipe
     assert [stage["stage"] for stage in told["stages"]] == [stage.name for stage in run.recipe.stages]
-    assert told["stages"][1] == {"stage": "warm-up", "steps": 20, "samples": 80, "hours": 0.5}
+    assert told["stages"][2] == {"stage": "warm-up", "steps": 30, "samples": 80, "hours": 0.5}
+
+
+def test_a_stage_that_never_ran_is_not_told(run: Run, tmp_path: Path) -> None:
+    (run.folder / "words" / "journal.jsonl").unlink()
+    told = json.loads((export_model(run, tmp_path / "model").with_suffix("") / "training.json").read_text())
+    assert [stage["stage"] for stage in told["stages"]] == [stage.name for stage in run.recipe.stages[1:]]
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else_stays(run: Run, tmp_path: Path) -> None:

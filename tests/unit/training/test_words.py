@@ -138,6 +138,9 @@ def test_a_run_begins_with_words_and_keeps_them_for_its_pictures(tmp_path: Path,
     base, adapter = run.parts(recipe.stage("base"))
     assert adapter is None
     assert all(torch.equal(before[name], tensor) for name, tensor in base.t5.state_dict().items())
+    _, adapter = run.parts(recipe.stage("warm-up"))
+    assert adapter is not None
+    assert torch.equal(adapter.placeholders, before["shared.weight"][-10:])
 
 
 def test_a_run_that_goes_on_from_weights_learns_no_words_again(
