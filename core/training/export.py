@@ -244,7 +244,7 @@ def training_of(run: Run) -> dict[str, Any]:
 
 def usual_sampling(recipe: Recipe) -> Sampling:
     """A small base of one's own has no guidance embedding: a second pass, without references, takes its place."""
-    usual = Sampling(guidance=0.0, true_cfg=4.0, negative_guidance=0.0)
+    usual = Sampling(guidance=0.0, true_cfg=3.0, negative_guidance=0.0)
     own = usual if isinstance(recipe.base, NewBase) else Sampling()
     distil = recipe.stages[-1].distil
     return own if distil is None else replace(own, steps=distil.steps, true_cfg=1.0)

@@ -74,7 +74,7 @@ class Distil:
 
     steps: int = 4
     substeps: int = 3
-    true_cfg: float = 4.0
+    true_cfg: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ COUNT = 16
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    plan = Plan("dreamo-mini", SMALL, COUNT, tasks=("subject", "tryon"))
+    plan = Plan("dreamo-mini", SMALL, COUNT, tasks=("subject", "tryon", "two-subjects"))
     found, _ = evaluate(plan, settings, load_readers(SHIPPED / "small"))
     return found
 
@@ -36,6 +36,15 @@ def test_references_decide_looks_and_words_the_place(report: Report, task: str) 
     prefix = "garment_" if task == "tryon" else ""
     assert rate(report, MODEL, task, f"{prefix}colour") >= 0.75
     assert rate(report, MODEL, task, "place") >= 0.8
+
+
+@pytest.mark.timeout(600)
+def test_two_products_stand_where_the_words_say_with_the_looks_of_their_references(report: Report) -> None:
+    both, sides, swapped = (rate(report, MODEL, "two-subjects", name) for name in ("both", "sides", "swapped"))
+    assert both >= 0.4
+    assert both > rate(report, BASE, "two-subjects", "both")
+    assert sides >= 0.7
+    assert swapped <= 0.15
 
 
 @pytest.mark.timeout(600)
