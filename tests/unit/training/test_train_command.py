@@ -70,7 +70,7 @@ def dreamline(
 def test_a_run_ends_with_a_model_a_report_and_measurements(dreamline: Dreamline, tmp_path: Path) -> None:
     code, out, err = dreamline("train", "run", "nano", "--folder", "first", "--device", "cpu", "--threads", "1")
     assert code == 0, err
-    assert "stage 2 of 5, warm-up: 100%" in err
+    assert "stage 3 of 6, warm-up: 100%" in err
     assert out.splitlines()[-1] == "first/model/dreamo-mini.toml"
     assert read_card(tmp_path / "first/model/dreamo-mini.toml").area == 64 * 64
     assert (tmp_path / "first/losses.png").is_file()
@@ -121,16 +121,18 @@ def test_json_prints_a_line_for_each_report_and_the_paths_at_last(dreamline: Dre
     code, out, _ = dreamline("train", "run", "nano", "--folder", "first", "--device", "cpu", "--json")
     lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert [line["stage"] for line in lines[:-1]] == ["base", "warm-up", "full", "joint", "quality", "decoder"]
-    assert all(line["share"] == 1 and line["seconds_left"] >= 0 for line in lines[:5])
-    assert {"loss", "diffusion", "samples_per_second"} <= lines[0].keys()
+    stages = ["words", "base", "warm-up", "full", "joint", "quality"]
+    assert [line["stage"] for line in lines[:-1]] == [*stages, "decoder"]
+    assert all(line["share"] == 1 and line["seconds_left"] >= 0 for line in lines[:6])
+    assert {"loss", "read", "samples_per_second"} <= lines[0].keys()
+    assert {"loss", "diffusion", "samples_per_second"} <= lines[1].keys()
     assert lines[-1]["card"] == "first/model/dreamo-mini.toml"
     assert Path(lines[-1]["report"]).is_file()
 
     code, out, _ = dreamline("train", "report", "first", "--json")
     assert code == 0
     assert [(stage["stage"], stage["steps"]) for stage in json.loads(out)["stages"]] == [
-        (name, 2) for name in ("base", "warm-up", "full", "joint", "quality")
+        (name, 2) for name in stages
     ]
 
 
