@@ -119,7 +119,7 @@ def mini() -> Recipe:
     return Recipe(
         "mini",
         NewBase(shape),
-        (words(0.02), base, warm_up, full, joint(0.38, 1.2e-3), quality),
+        (words(0.05), base, warm_up, full, joint(0.35, 1.2e-3), quality),
         minutes=240,
         pool=6000,
         shift=2.5,
