@@ -3,7 +3,7 @@
     python -m benchmarks.words                  dreamo-mini's T5 as it is: only who asks it learns
     python -m benchmarks.words --fresh          one of its size from nothing, which learns to read meanwhile
 
-Both are asked by one attention for each place over the tokens (`core/training/words.py`). Per cent of what unseen
+Both are asked by one attention for each slot over the tokens (`core/training/words.py`). Per cent of what unseen
 captions of two products and of two people tell, attribute by attribute. Who knows the words, not their order, has
 half of the references right.
 """
@@ -21,6 +21,7 @@ from torch import Tensor
 from core.cards import SHIPPED
 from core.generation.names import PLACEHOLDERS
 from core.training.base_model import read_base
+from core.training.optimising import BETAS, rate_factor
 from core.training.runs import ADAPTER
 from core.training.shipped_recipes import mini
 from core.training.texts import TextShape, build_t5
@@ -60,14 +61,14 @@ def main() -> None:
 
 
 def learn(t5: torch.nn.Module, listener: Listener, speaker: Speaker, captions: int) -> None:
-    """At the rate of the stage, falling to 0 over the last third."""
+    """As in the stage, but for who may learn."""
     stage, steps = mini().stage("words"), captions // speaker.batch
     learnt = [one for one in (*t5.parameters(), *listener.parameters()) if one.requires_grad]
-    optimiser = torch.optim.AdamW(learnt, betas=(0.9, 0.95), weight_decay=0.0)
+    optimiser = torch.optim.AdamW(learnt, betas=BETAS, weight_decay=0.0)
     start = time.perf_counter()
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = stage.other_rate * min(1.0, (step + 1) / stage.warm_up, 3 * (1 - step / steps))
+            group["lr"] = stage.other_rate * rate_factor(step, step / steps, stage)
         batch = speaker[step]
         losses = listener.losses(understood(t5, batch), batch)
         losses["loss"].backward()

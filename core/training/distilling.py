@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from core.generation.schedule import Schedule, euler_step
 from core.generation.sequence import Layout, pack, position_ids
 from core.training.adapter import lora_parameters
+from core.training.batches import Batch
 from core.training.data.entries import kinds_of
-from core.training.drawing import Batch
 from core.training.losses import diffusion_loss, mix
 from core.training.recipes import Distil
 

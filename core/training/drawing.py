@@ -9,15 +9,12 @@ target, T text tokens.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +23,7 @@ from torch import Tensor
 from core.generation.sequence import Grid
 from core.generation.text import PLACEHOLDERS, Tokenizers
 from core.training.autoencoder import PatchEncoder
+from core.training.batches import Batch, Texts, frozen, keep, unfrozen
 from core.training.data.sources import DataFolder, drawable, folders_of
 from core.training.learnable import Learnable
 from core.training.masks import token_mask
@@ -37,72 +35,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 Value = TypeVar("Value")
-Made = TypeVar("Made", covariant=True)
-
-
-class Source(Protocol[Made]):
-    """What has batches by their number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, turn: int) -> Made: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Ids for both encoders: `t5_BT` and `clip_BT`."""
-
-    t5_BT: Tensor
-    clip_BT: Tensor
-
-    def to(self, device: torch.device | str) -> Texts:
-        """On that device."""
-        return Texts(self.t5_BT.to(device), self.clip_BT.to(device))
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Samples of one shape, as tensors.
-
-    Attributes:
-        task: of all of them.
-        target_BCHW: latents; pixels (3 channels, -1 to 1) where the base's encoder has yet to run.
-        references: latents of each reference, (B, C, h, w); all samples have as many.
-        caption: with placeholders; `spoken`: all in words.
-        mask_BNS: the visible share of what each reference governs, on the target's tokens.
-        placeholder_BN: the position of each reference's placeholder among the text tokens; -1 where there is none.
-    """
-
-    task: str
-    target_BCHW: Tensor
-    references: tuple[Tensor, ...]
-    caption: Texts
-    spoken: Texts
-    mask_BNS: Tensor
-    placeholder_BN: Tensor
-
-    def to(self, device: torch.device | str) -> Batch:
-        """On that device."""
-        return Batch(
-            self.task,
-            self.target_BCHW.to(device),
-            tuple(latent.to(device) for latent in self.references),
-            self.caption.to(device),
-            self.spoken.to(device),
-            self.mask_BNS.to(device),
-            self.placeholder_BN.to(device),
-        )
-
-    def __len__(self) -> int:
-        return len(self.target_BCHW)
-
-    @property
-    def grid(self) -> Grid:
-        return Grid(self.target_BCHW.shape[2] // 2, self.target_BCHW.shape[3] // 2)
-
-    @property
-    def reference_grids(self) -> tuple[Grid, ...]:
-        return tuple(Grid(latent.shape[2] // 2, latent.shape[3] // 2) for latent in self.references)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,63 +192,3 @@ def placeholder_positions(t5_BT: Tensor, count: int, tokenizers: Tokenizers) -> 
         hit_BT = t5_BT == number
         found[:, column] = torch.where(hit_BT.any(1), hit_BT.int().argmax(1), -1)
     return found
-
-
-def frozen(batch: Batch) -> dict[str, Any]:
-    """As few bytes: latents and masks in half precision, ids in 16 bits."""
-    return {
-        "task": batch.task,
-        "target": batch.target_BCHW.half(),
-        "references": [latent.half() for latent in batch.references],
-        "caption": [part.short() for part in (batch.caption.t5_BT, batch.caption.clip_BT)],
-        "spoken": [part.short() for part in (batch.spoken.t5_BT, batch.spoken.clip_BT)],
-        "mask": batch.mask_BNS.half(),
-        "placeholder": batch.placeholder_BN.short(),
-    }
-
-
-def unfrozen(told: dict[str, Any]) -> Batch:
-    return Batch(
-        task=told["task"],
-        target_BCHW=told["target"].float(),
-        references=tuple(latent.float() for latent in told["references"]),
-        caption=Texts(*(part.long() for part in told["caption"])),
-        spoken=Texts(*(part.long() for part in told["spoken"])),
-        mask_BNS=told["mask"].float(),
-        placeholder_BN=told["placeholder"].long(),
-    )
-
-
-def keep(told: dict[str, Any], path: Path) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        torch.save(told, file)
-    Path(file.name).replace(path)
-
-
-def stream(drawing: Source[Made], first: int, drawers: int, stride: int = 1) -> Iterator[Made]:
-    """Batches `first`, `first + stride`, … for ever, in this order, drawn ahead by so many processes (0: here)."""
-    from torch.utils.data import DataLoader
-
-    if drawers == 0:
-        while True:
-            yield drawing[first]
-            first += stride
-    loader: DataLoader[Made] = DataLoader(
-        drawing,  # type: ignore[arg-type]
-        batch_size=None,
-        sampler=range(first, 2**40, stride),
-        num_workers=drawers,
-        prefetch_factor=4,
-        multiprocessing_context="forkserver",
-        worker_init_fn=one_thread,
-    )
-    yield from loader
-
-
-def one_thread(worker: int) -> None:
-    """Ctrl-C reaches these processes, too: when to stop is the trainer's to say."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    os.nice(5)

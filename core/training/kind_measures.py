@@ -17,9 +17,10 @@ from torch import Tensor
 
 from core.errors import BadInput
 from core.generation.sequence import Layout, pack, position_ids
+from core.training.batches import Batch
 from core.training.data.entries import Entry, kinds_of
 from core.training.data.folder import readable, sorted_by_shape
-from core.training.drawing import Batch, Drawing
+from core.training.drawing import Drawing
 from core.training.kind_adapter import KindAdapter
 from core.training.losses import flow_target, mix
 from core.training.measures import Interval, gathered

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import Stopped
+from core.training.batches import Batch, Texts
 from core.training.checkpoints import newest_checkpoint, save_checkpoint
-from core.training.drawing import Batch, Texts
 from core.training.optimising import Average, exchange, optimisers, rate_factor, trainable
 from core.training.recipes import Recipe, Stage
 from core.training.trainee import Chances, Trainee

@@ -20,8 +20,9 @@ from core.generation.schedule import Schedule, euler_step
 from core.generation.sequence import PIXELS_PER_TOKEN, Grid, Layout, pack, position_ids, unpack
 from core.training.attention import RoutingTap
 from core.training.autoencoder import PatchEncoder
+from core.training.batches import Batch
 from core.training.data.entries import kinds_of
-from core.training.drawing import Batch, Drawing
+from core.training.drawing import Drawing
 from core.training.learnable import Learnable
 from core.training.recipes import Stage
 from core.training.trainee import Chances, Trainee

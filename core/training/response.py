@@ -16,7 +16,8 @@ from torch import Tensor
 from core.generation.sequence import Layout, pack, position_ids, unpack
 from core.training.attention import RoutingTap
 from core.training.autoencoder import PatchEncoder
-from core.training.drawing import Batch, Drawing
+from core.training.batches import Batch
+from core.training.drawing import Drawing
 from core.training.loop import empty_texts
 from core.training.losses import inside_outside, mix
 from core.training.preview import column, maps_of, shown, side_by_side

@@ -9,18 +9,15 @@ from typing import Any
 from core.generation.attention import kernels_for_training
 from core.training.autoencoder import PatchEncoder
 from core.training.computing import autocast
-from core.training.drawing import Drawing, stream
+from core.training.drawing import Drawing
 from core.training.loop import Length, Loop, Progress
 from core.training.preview import Preview
 from core.training.recipes import Recipe, Stage
+from core.training.streaming import stream
 from core.training.trainee import Trainee
 from core.training.words import Speaker
 
 Shown = Callable[[Progress, Length, dict[str, float]], None]
-
-
-def unseen(step: int) -> None:
-    """Words show no pictures."""
 
 
 def accelerator_for(recipe: Recipe, device: str) -> Any:
@@ -50,9 +47,9 @@ def train_in(
     Raises:
         Stopped: somebody asked for it; a checkpoint is written.
     """
-    look: Callable[[int], object] = unseen
-    if isinstance(source, Drawing):
-        look = Preview(trainee, stage, source, encoder, folder / "previews").draw
+    preview = (
+        Preview(trainee, stage, source, encoder, folder / "previews") if isinstance(source, Drawing) else None
+    )
     loop = Loop(
         recipe,
         stage,
@@ -62,7 +59,7 @@ def train_in(
         accelerator,
         shown,
         stop,
-        look,
+        preview.draw if preview else lambda step: None,
     )
     with kernels_for_training(accelerator.device.type):
         loop.run()

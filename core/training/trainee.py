@@ -23,9 +23,9 @@ from core.generation.text import PLACEHOLDERS
 from core.training.adapter import Adapter, without_lora
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base
+from core.training.batches import Batch, Texts
 from core.training.data.entries import kinds_of
 from core.training.distilling import Teacher, distil_losses
-from core.training.drawing import Batch, Texts
 from core.training.kind_adapter import KindAdapter
 from core.training.losses import diffusion_loss, flow_target, mix
 from core.training.recipes import Stage

@@ -2,10 +2,10 @@
 
 FLUX gives every text token the same position. Which side, colour or reference belongs to which thing can reach the
 transformer through T5 alone, and from pictures a small T5 never learns it: it sums up its words, in whatever order
-they come. So it is first asked about captions: for each place of a picture one attention over the tokens, the same
-for every caption, has to find what stands there.
+they come. So it is first asked about captions: for each slot (left, middle, right, alone) one attention over the
+tokens, the same for every caption, has to find what stands there.
 
-Shape suffixes: B captions, T text tokens, E T5's width, P places, H heads.
+Shape suffixes: B captions, T text tokens, E T5's width, P slots, H heads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from core.generation.text import Tokenizers
-from core.training.drawing import Texts, pick
+from core.training.batches import Texts
+from core.training.drawing import pick
 from core.training.recipes import Recipe, Shares
 from core.training.world.sayings import SLOTS, Saying, say, values_told
 from core.training.world.truth import WORLDS, World
@@ -28,14 +29,14 @@ UNTOLD = -100
 """What a caption does not tell; `cross_entropy` passes over it."""
 HEADS = 4
 SPREAD = 0.2
-"""Standard deviation of what the places ask before they learn it."""
+"""Standard deviation of what the slots ask before they learn it."""
 CAPTIONS = 8
 """How many captions there are in a batch for each sample that a batch of pictures has: they are short work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sayings:
-    """A batch of captions, and of each place (B, P) the number of the value that they tell, by attribute."""
+    """A batch of captions, and of each slot (B, P) the number of the value that they tell, by attribute."""
 
     caption: Texts
     told: Mapping[str, Tensor]
@@ -87,12 +88,12 @@ def numbers_of(said: Sequence[Saying], world: World) -> dict[str, Tensor]:
 
 
 class Listener(nn.Module):
-    """Asks T5's tokens what stands where: one attention for each place, a linear answer for each attribute."""
+    """Asks T5's tokens what stands where: one attention for each slot, a linear answer for each attribute."""
 
     def __init__(self, world: World, width: int, seed: int = 0) -> None:
         super().__init__()
         chance = torch.Generator().manual_seed(seed)
-        self.places = nn.Parameter(SPREAD * torch.randn(len(SLOTS), HEADS, width, generator=chance))
+        self.questions = nn.Parameter(SPREAD * torch.randn(len(SLOTS), HEADS, width, generator=chance))
         self.answers = nn.ModuleDict(
             {name: nn.Linear(HEADS * width, len(known)) for name, known in values_told(world).items()}
         )
@@ -104,7 +105,7 @@ class Listener(nn.Module):
             text_BTE: what T5 made of the captions.
             words_BT: which tokens are words.
         """
-        match_BPHT = torch.einsum("phe,bte->bpht", self.places, text_BTE) / text_BTE.shape[-1] ** 0.5
+        match_BPHT = torch.einsum("phe,bte->bpht", self.questions, text_BTE) / text_BTE.shape[-1] ** 0.5
         share_BPHT = match_BPHT.masked_fill(~words_BT[:, None, None], -torch.inf).softmax(-1)
         found_BPHE = torch.einsum("bpht,bte->bphe", share_BPHT, text_BTE)
         return {name: answer(found_BPHE.flatten(2)) for name, answer in self.answers.items()}

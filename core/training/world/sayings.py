@@ -38,9 +38,8 @@ def say(world: World, task: str, seed: int, split: str = "train") -> Saying:
     said, spoken = captions_of(task, scene, governed, Random(f"{key}/words"))
     if rng.random() < 0.5:
         said, governed = spoken, NOTHING_GOVERNED
-    return Saying(
-        said, {slot: told(scene, index, governed, said) for slot, index in slots_of(scene, said).items()}
-    )
+    slots = slots_of(scene, said)
+    return Saying(said, {slot: told(scene, index, governed, said) for slot, index in slots.items()})
 
 
 def slots_of(scene: Scene, said: str) -> dict[str, int]:

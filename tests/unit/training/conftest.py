@@ -12,7 +12,8 @@ from accelerate.state import AcceleratorState
 
 from core.training.autoencoder import PatchEncoder
 from core.training.base_model import Base, build_base, read_base, save_base
-from core.training.drawing import Batch, Drawing
+from core.training.batches import Batch
+from core.training.drawing import Drawing
 from core.training.recipes import NewBase, Recipe
 from core.training.shipped_recipes import nano
 from core.training.world.captions import caption_words

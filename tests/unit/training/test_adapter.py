@@ -23,7 +23,7 @@ from core.training.adapter import (
     without_lora,
 )
 from core.training.base_model import Base, read_base
-from core.training.drawing import Batch
+from core.training.batches import Batch
 from core.training.loop import empty_texts
 from core.training.optimising import optimisers, trainable
 from core.training.recipes import NewBase, Recipe

@@ -13,7 +13,8 @@ from core.generation.model import read_schedule
 from core.generation.text import Tokenizers
 from core.training.autoencoder import AutoencoderShape, PatchEncoder, build_autoencoder, decibels, train_decoder
 from core.training.base_model import Base
-from core.training.drawing import Batch, Drawing, frozen, unfrozen
+from core.training.batches import Batch, frozen, unfrozen
+from core.training.drawing import Drawing
 from core.training.recipes import Recipe
 from core.training.texts import TextShape, write_tokenizers
 from core.training.world.captions import caption_words

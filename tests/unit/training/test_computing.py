@@ -11,8 +11,8 @@ import torch
 from core.generation.compiling import has_compiler
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base, read_base
+from core.training.batches import Batch
 from core.training.computing import autocast, has_bfloat16, quicken
-from core.training.drawing import Batch
 from core.training.loop import empty_texts
 from core.training.recipes import Recipe
 from core.training.trainee import Chances, Trainee

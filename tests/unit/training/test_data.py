@@ -25,6 +25,7 @@ from core.settings import Settings
 from core.training.adapter import Adapter
 from core.training.autoencoder import PatchEncoder
 from core.training.base_model import Base
+from core.training.batches import Batch
 from core.training.data.checking import Report, check_folder
 from core.training.data.copies import copied_from
 from core.training.data.entries import (
@@ -44,7 +45,7 @@ from core.training.data.folder import DataFolder, size_of
 from core.training.data.joining import join_folder
 from core.training.data.pictures import open_example
 from core.training.data.writing import write_samples
-from core.training.drawing import Batch, Drawing
+from core.training.drawing import Drawing
 from core.training.loop import empty_texts
 from core.training.recipe_files import changed, plain_recipe, recipe_from
 from core.training.recipes import NewBase, Recipe, Shares

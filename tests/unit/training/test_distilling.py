@@ -13,8 +13,8 @@ from core.cards import read_card
 from core.errors import BadInput
 from core.training.adapter import Adapter, adapter_tensors, save_adapter
 from core.training.base_model import Base, read_base
+from core.training.batches import Batch
 from core.training.distilling import Teacher, distil_losses, walked
-from core.training.drawing import Batch
 from core.training.loop import empty_texts
 from core.training.optimising import trainable
 from core.training.recipes import Distil, NewBase, Recipe

@@ -10,7 +10,7 @@ import torch
 from core.generation.sequence import Grid, Layout, position_ids
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base
-from core.training.drawing import Batch
+from core.training.batches import Batch
 from core.training.losses import response, routing_p
 
 
