@@ -4,6 +4,8 @@
     python -m benchmarks.generate --ways plain exact fp8 --references 0 1 2 3 --write figures.json
     python -m benchmarks.generate --parts ceilings ways profile agreement mixed campaign --images 100
     python -m benchmarks.generate --parts first   from the start of the process to the first image
+    python -m benchmarks.generate --size full --half --weights FILE --side 256 --parts agreement
+                                                  bfloat16 beside float32 on a processor: 24 GB of disk, an hour
 
 Weights are random, so nothing is fetched: they measure speed as well as real ones. Figures are medians after a
 warm-up; `floor` is the time that products of matrices and attention alone would take at the rates given by
@@ -180,6 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--half", action="store_true", help="compute in bfloat16 on a processor, too")
     parser.add_argument("--parts", nargs="+", default=["ways", "rest"], choices=PARTS)
     parser.add_argument("--ways", nargs="+", default=["plain", "exact"], choices=list(WAYS), help=_explained())
+    parser.add_argument("--side", type=int, help="pixels a side of the image and of references")
+    parser.add_argument("--steps", type=int, help="of an image")
+    parser.add_argument("--weights", type=Path, help="a file for the transformer's, if memory does not hold them")
     parser.add_argument("--references", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--times", type=int, default=3, help="calls after the warm-up")
     parser.add_argument("--images", type=int, default=24, help="of the campaign")
@@ -197,7 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         parser.error("the part `first` wants a process of its own")
     device = memory.resolve_device(options.device)
     small = options.size == "small" or (options.size == "auto" and device == "cpu")
-    size = replace(SMALL if small else FULL, half=options.half)
+    if options.weights and not (device == "cpu" and options.half):
+        parser.error("--weights are bfloat16 of a processor: add --device cpu --half")
+    size = replace(SMALL if small else FULL, half=options.half, weights=options.weights)
+    if options.side:
+        size = replace(size, side=options.side, reference=options.side)
+    size = replace(size, steps=options.steps or size.steps)
     report = Report(options.write, _facts(size, device))
     if not options.json:
         print(", ".join(f"{name} {value}" for name, value in report.told.items()), flush=True)
@@ -252,7 +262,17 @@ def _measure(size: Size, device: str, options: argparse.Namespace, report: Repor
         if not options.json:
             show(figures)
     if "agreement" in parts:
-        tell("agreement", strays(size, device, options.ways, 1))
+        shown = _quiet if options.json else _strayed
+        tell("agreement", strays(size, device, options.ways, 1, shown))
+
+
+def _strayed(way: str, distances: Sequence[float]) -> None:
+    now = datetime.now(UTC)
+    print(f"{now:%H:%M:%S} {way}: step {len(distances)}, {distances[-1]:.5f} from float32", flush=True)
+
+
+def _quiet(way: str, distances: Sequence[float]) -> None:
+    """With --json nothing but the figures is said."""
 
 
 def _explained() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -18,20 +20,27 @@ def without_roles(model: Model) -> Model:
     return model
 
 
-def strays(size: Size, device: str, ways: list[str], references: int) -> dict[str, list[float]]:
-    """For each way, ‖latents - float32's‖ / ‖float32's‖ after each step."""
+def strays(
+    size: Size, device: str, ways: list[str], references: int, shown: Callable[[str, list[float]], None]
+) -> dict[str, list[float]]:
+    """For each way, ‖latents - float32's‖ / ‖float32's‖ after each step; `shown` is told as they come."""
     theirs = diffusers_transformer(size, device, torch.float32)
     model = without_roles(build_model(size, device, "resident", Shape(theirs)))
     model.precision = torch.float32
     job = job_of(size, square(size, references), model)
-    exact = [latent.cpu().double() for latent in plain_steps(theirs, model, job)]
+    exact: list[Tensor] = []
+    for latent in plain_steps(theirs, model, job):
+        exact.append(latent.cpu().double())
+        shown("float32", [0.0] * len(exact))
     del theirs, model
     free()
-    found = {}
+    found: dict[str, list[float]] = {way: [] for way in ways}
     for way in ways:
         model, steps = prepare(way, size, device)
         job = job_of(size, square(size, references), without_roles(model))
-        found[way] = [relative(latent, known) for latent, known in zip(steps(job), exact, strict=True)]
+        for latent, known in zip(steps(job), exact, strict=True):
+            found[way].append(relative(latent, known))
+            shown(way, found[way])
         del model, steps
         free()
     return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from benchmarks.generation.mapped import mapped_transformer
 from core.cards import ModelCard
 from core.generation import memory
 from core.generation.batches import Job, layout_of
@@ -25,7 +27,7 @@ from core.requests import Request
 class Size:
     """An architecture, and the shape of an image: sides in pixels, the text in tokens.
 
-    `half`: whether processors, too, compute in bfloat16.
+    `half`: whether processors, too, compute in bfloat16. `weights`: the file that holds the transformer's.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Size:
     reference: int
     steps: int
     half: bool = False
+    weights: Path | None = None
 
     def precision(self, device: str) -> torch.dtype:
         return torch.float32 if device == "cpu" and not self.half else torch.bfloat16
@@ -80,6 +83,8 @@ VAE: dict[str, Any] = {
 
 def build_transformer(size: Size, device: str) -> DreamOTransformer:
     """The same random weights at every call."""
+    if size.weights is not None:
+        return mapped_transformer(size.transformer, size.weights)
     torch.manual_seed(0)
     usual = torch.get_default_dtype()
     torch.set_default_dtype(size.precision(device))

@@ -13,6 +13,7 @@ from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.generation.mapped import widen
 from benchmarks.generation.sizes import Size, build_model, build_transformer
 from core.generation.batches import Job, main_tensors, noise_of
 from core.generation.compiling import compile_decoder
@@ -66,7 +67,12 @@ def diffusers_transformer(size: Size, device: str, precision: torch.dtype | None
     with torch.device("meta"):
         theirs = FluxTransformer2DModel.from_config(ours.config)
     theirs.load_state_dict(ours.state_dict(), assign=True)
-    return nn.Module.to(theirs.eval(), precision or size.precision(device))
+    theirs.eval().requires_grad_(requires_grad=False)
+    if size.weights is None:
+        nn.Module.to(theirs, precision or size.precision(device))
+    elif precision == torch.float32:
+        widen(theirs)
+    return theirs
 
 
 class Shape:
@@ -94,7 +100,7 @@ def plain_steps(
 ) -> Iterator[Tensor]:
     """What DreamO's published pipeline does with diffusers' transformer, but for the role vectors."""
     layout = job.layout
-    at: dict[str, Any] = {"device": model.device, "dtype": next(theirs.parameters()).dtype}
+    at: dict[str, Any] = {"device": model.device, "dtype": model.precision}
     ids = position_ids(layout).to(model.device)
     given = main_tensors([job], model)
     text, pooled = given.text_BTE.to(**at), given.pooled_BP.to(**at)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
+from diffusers import FluxTransformer2DModel
 
 from benchmarks import generate
 from benchmarks.generation import ceilings, ways
 from benchmarks.generation.profiles import kind_of
-from benchmarks.generation.sizes import FULL
+from benchmarks.generation.sizes import FULL, SMALL, build_model, job_of, square
 from core.generation.fused import FusedTransformer
 
 
@@ -43,6 +46,34 @@ def test_a_campaign_and_many_shapes_are_measured(capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["campaign"]["image"] >= told["campaign"]["denoise"] > 0
     assert (told["mixed"]["shapes"], told["mixed"]["compiled"]) == (26, 0)
+
+
+def test_weights_in_a_file_compute_as_those_in_memory_do(tmp_path):
+    size = replace(SMALL, half=True, weights=tmp_path / "weights.bin", side=64, reference=32, steps=2)
+    mapped = ways.diffusers_transformer(size, "cpu", torch.float32)
+    held = FluxTransformer2DModel(**size.transformer).requires_grad_(requires_grad=False).eval()
+    held.load_state_dict(mapped.state_dict())
+    model = build_model(size, "cpu", "resident", ways.Shape(mapped))
+    model.precision = torch.float32
+    job = job_of(size, square(size, 1), model)
+    found, known = (list(ways.plain_steps(one, model, job)) for one in (mapped, held))
+    assert all(torch.equal(*pair) for pair in zip(found, known, strict=True))
+    assert {one.dtype for one in mapped.parameters()} == {torch.bfloat16}
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    file = tmp_path / "weights.bin"
+    file.write_bytes(bytes(64))
+    asked = f"--device cpu --half --weights {file} --parts agreement"
+    with pytest.raises(ValueError, match=r"weights\.bin: has 64 bytes instead of"):
+        generate.main(asked.split())
+    assert file.stat().st_size == 64
+
+
+def test_weights_in_a_file_want_bfloat16(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        generate.main(["--device", "cpu", "--weights", str(tmp_path / "weights.bin")])
+    assert "add --device cpu --half" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("references", "seconds"), [(0, 1.19), (1, 1.53), (2, 1.89), (3, 2.29)])
