@@ -134,7 +134,7 @@ def mini_turbo() -> Recipe:
         "turbo",
         "adapter",
         1.0,
-        FEW_TASKS,
+        PAIRS,
         rate=5e-4,
         embedding_rate=5e-4,
         warm_up=50,
