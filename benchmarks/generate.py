@@ -5,7 +5,7 @@
     python -m benchmarks.generate --parts ceilings ways profile agreement mixed campaign --images 100
     python -m benchmarks.generate --parts first   from the start of the process to the first image
     python -m benchmarks.generate --size full --half --weights FILE --side 256 --parts agreement
-                                                  bfloat16 beside float32 on a processor: 24 GB of disk, an hour
+                                                  bfloat16 beside float32: 24 GB of disk, half an hour
 
 Weights are random, so nothing is fetched: they measure speed as well as real ones. Figures are medians after a
 warm-up; `floor` is the time that products of matrices and attention alone would take at the rates given by
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--fp8", type=float, default=1400.0)
     parser.add_argument("--cache", type=Path, help="where the part `first` keeps what it compiles")
     parser.add_argument("--write", type=Path, help="a JSON file of all figures")
-    parser.add_argument("--trace-after", type=float, default=600, help="seconds until it says where it hangs")
+    parser.add_argument("--trace-after", type=float, default=3600, help="seconds until it says where it hangs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     faulthandler.dump_traceback_later(options.trace_after, repeat=True, file=2)
@@ -266,12 +266,12 @@ def _measure(size: Size, device: str, options: argparse.Namespace, report: Repor
         tell("agreement", strays(size, device, options.ways, 1, shown))
 
 
-def _strayed(way: str, distances: Sequence[float]) -> None:
-    now = datetime.now(UTC)
-    print(f"{now:%H:%M:%S} {way}: step {len(distances)}, {distances[-1]:.5f} from float32", flush=True)
+def _strayed(way: str, step: int, distance: float | None) -> None:
+    far = "" if distance is None else f", {distance:.5f} from float32"
+    print(f"{datetime.now(UTC):%H:%M:%S} {way}: step {step}{far}", flush=True)
 
 
-def _quiet(way: str, distances: Sequence[float]) -> None:
+def _quiet(way: str, step: int, distance: float | None) -> None:
     """With --json nothing but the figures is said."""
 
 

@@ -20,10 +20,12 @@ def without_roles(model: Model) -> Model:
     return model
 
 
-def strays(
-    size: Size, device: str, ways: list[str], references: int, shown: Callable[[str, list[float]], None]
-) -> dict[str, list[float]]:
-    """For each way, ‖latents - float32's‖ / ‖float32's‖ after each step; `shown` is told as they come."""
+Shown = Callable[[str, int, float | None], None]
+"""Is told which way is done with which step, and how far from float32 it is by then."""
+
+
+def strays(size: Size, device: str, ways: list[str], references: int, shown: Shown) -> dict[str, list[float]]:
+    """For each way, ‖latents - float32's‖ / ‖float32's‖ after each step."""
     theirs = diffusers_transformer(size, device, torch.float32)
     model = without_roles(build_model(size, device, "resident", Shape(theirs)))
     model.precision = torch.float32
@@ -31,7 +33,7 @@ def strays(
     exact: list[Tensor] = []
     for latent in plain_steps(theirs, model, job):
         exact.append(latent.cpu().double())
-        shown("float32", [0.0] * len(exact))
+        shown("float32", len(exact), None)
     del theirs, model
     free()
     found: dict[str, list[float]] = {way: [] for way in ways}
@@ -40,7 +42,7 @@ def strays(
         job = job_of(size, square(size, references), without_roles(model))
         for latent, known in zip(steps(job), exact, strict=True):
             found[way].append(relative(latent, known))
-            shown(way, found[way])
+            shown(way, len(found[way]), found[way][-1])
         del model, steps
         free()
     return found
