@@ -13,7 +13,7 @@ from core.training.evaluation import Plan, Report, evaluate
 from core.training.world.readers import SHIPPED, load_readers
 from core.training.world.truth import SMALL
 
-COUNT = 16
+COUNT = 40
 
 
 @pytest.fixture(scope="module")
