@@ -21,7 +21,9 @@ def mapped_transformer(config: dict[str, Any], file: Path) -> DreamOTransformer:
         transformer = DreamOTransformer(**config)
     count = sum(one.numel() for one in transformer.parameters())
     if not file.exists():
-        _write(transformer, file.with_suffix(".part"), count).rename(file)
+        making = file.with_suffix(".part")
+        _fill(transformer, making, count)
+        making.rename(file)
     if file.stat().st_size != 2 * count:
         problem = f"has {file.stat().st_size} bytes instead of {2 * count}"
         raise ValueError(f"{file}: {problem}. Name another file, or remove it to have it made anew.")
@@ -29,13 +31,13 @@ def mapped_transformer(config: dict[str, Any], file: Path) -> DreamOTransformer:
     return transformer.eval().requires_grad_(requires_grad=False)  # type: ignore[no-any-return]
 
 
-def _write(transformer: nn.Module, file: Path, count: int) -> Path:
+def _fill(transformer: nn.Module, file: Path, count: int) -> None:
+    """Writes the random weights that layers begin with."""
     _lay_over(transformer, file, count)
     torch.manual_seed(0)
     for module in transformer.modules():
         if isinstance(module, (nn.Linear, nn.RMSNorm)):
             module.reset_parameters()
-    return file
 
 
 def _lay_over(transformer: nn.Module, file: Path, count: int) -> None:
