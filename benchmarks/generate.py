@@ -42,7 +42,7 @@ from core.generation.model import Model
 from core.recipes import encode_image
 from core.requests import Image
 
-PARTS = ("ceilings", "ways", "rest", "profile", "agreement", "mixed", "campaign", "first")
+PARTS = ("ceilings", "ways", "white", "rest", "profile", "agreement", "mixed", "campaign", "first")
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,16 @@ def median(work: Callable[[], Any], device: str, times: int) -> float:
 
 
 def measure_way(
-    way: str, size: Size, model: Model, steps: Steps, references: int, options: argparse.Namespace
+    way: str,
+    size: Size,
+    model: Model,
+    steps: Steps,
+    references: int,
+    options: argparse.Namespace,
+    share: float = 1,
 ) -> Figure:
-    """One way with so many references."""
-    job = job_of(size, square(size, references), model)
+    """One way with so many references, of whose tokens a share is kept."""
+    job = job_of(size, square(size, references), model, share=share)
     gpu = model.device.startswith("cuda")
     if gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -186,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, help="of an image")
     parser.add_argument("--weights", type=Path, help="a file for the transformer's, if memory does not hold them")
     parser.add_argument("--references", type=int, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--kept", type=float, default=0.68, help="share of references' tokens in `white`")
     parser.add_argument("--times", type=int, default=3, help="calls after the warm-up")
     parser.add_argument("--images", type=int, default=24, help="of the campaign")
     parser.add_argument("--batch", type=int, default=1, help="images that the campaign makes together")
@@ -198,6 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     faulthandler.dump_traceback_later(options.trace_after, repeat=True, file=2)
+    if "campaign" in options.parts and options.steps and options.steps < 3:
+        parser.error("a campaign needs three steps an image to tell them from what is between images")
     if "first" in options.parts and len(options.parts) > 1:
         parser.error("the part `first` wants a process of its own")
     device = memory.resolve_device(options.device)
@@ -241,13 +250,17 @@ def _measure(size: Size, device: str, options: argparse.Namespace, report: Repor
     figures: list[Figure] = []
     profiles: dict[str, Any] = {}
     for way in options.ways:
-        if not {"ways", "profile", "mixed", "campaign"} & set(parts):
+        if not {"ways", "white", "profile", "mixed", "campaign"} & set(parts):
             break
         model, steps = prepare(way, size, device)
         if "ways" in parts:
             for references in options.references:
                 figures.append(measure_way(way, size, model, steps, references, options))
                 report.add("ways", [asdict(one) for one in figures])
+        if way == "exact" and "white" in parts:
+            with_some = [references for references in options.references if references]
+            sparing = [measure_way(way, size, model, steps, one, options, options.kept) for one in with_some]
+            tell("white", [asdict(one) for one in sparing])
         if "profile" in parts:
             kinds, longest, whole = profile_step(steps(job_of(size, square(size, 1), model)))
             profiles[way] = {"kinds": [asdict(one) for one in kinds], "milliseconds": whole}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -73,18 +73,18 @@ def run_campaign(size: Size, model: Model, images: int, folder: Path, batch: int
     """Makes images as a worker does, in calls of eight, each with its prompt and one of ten references; as PNG.
 
     Returns:
-        Seconds an image: `image` in all, `denoise` of it, and the share of the `rest`.
+        Seconds an image: `image` in all, `denoise` of it, what goes into the rest (`spent_of`), and its share.
     """
     model.text = build_text(size, model.device)
     generator = DreamO(model.card, Settings(home=folder, batch_size=batch, cache_gb=1), model.device)
     generator.__dict__["model"] = model
-    stamps: list[float] = []
+    stamps: list[list[float]] = []
 
     def on_step(step: int, steps: int) -> None:
-        stamps.append(time.monotonic())
+        stamps[-1].append(time.monotonic())
 
-    def make(first: int, count: int) -> tuple[float, list[float]]:
-        """Seconds of so many images, and of their steps."""
+    def make(first: int, count: int) -> float:
+        """Seconds of so many images."""
         stamps.clear()
         written: list[Future[int]] = []
         began = time.monotonic()
@@ -92,17 +92,42 @@ def run_campaign(size: Size, model: Model, images: int, folder: Path, batch: int
             for at in range(first, first + count, CALL):
                 asked = [_asked(size, number) for number in range(at, min(at + CALL, first + count))]
                 requests, references = zip(*asked, strict=True)
+                stamps.append([])
                 made = generator.generate(list(requests), list(references), on_step)
                 written += [saver.submit(_write, image, folder / f"{image.request.seed}.png") for image in made]
         for one in written:
             one.result()
-        return time.monotonic() - began, [after - before for before, after in pairwise(stamps)]
+        return time.monotonic() - began
 
     make(10_000, batch)
-    seconds, spans = make(0, images)
-    step = statistics.median(spans) / min(batch, CALL, images)
-    denoised = step * size.steps
-    return {"image": seconds / images, "denoise": denoised, "rest share": 1 - denoised * images / seconds}
+    seconds = make(0, images)
+    spent = {name: told / images for name, told in spent_of(stamps, size.steps).items()}
+    spent["calls"] = seconds / images - sum(spent.values())
+    return {"image": seconds / images, **spent, "rest share": 1 - spent["denoise"] / (seconds / images)}
+
+
+def spent_of(calls: Sequence[Sequence[float]], steps: int) -> dict[str, float]:
+    """Where the seconds went between the first and the last step of each call.
+
+    Args:
+        calls: when each step was told, by call. On a GPU a batch's first is told as soon as it is queued.
+        steps: of a batch.
+
+    Returns:
+        `denoise`: the median step as often as there are steps; `slower`: how much longer steps took, beside
+        decoding; `between`: from a batch's last step to the second of the next, beyond two steps.
+    """
+    inside, between = [], []
+    for told in calls:
+        batches = [told[at : at + steps] for at in range(0, len(told), steps)]
+        inside += [after - before for batch in batches for before, after in pairwise(batch[1:])]
+        between += [following[1] - batch[-1] for batch, following in pairwise(batches)]
+    step = statistics.median(inside)
+    return {
+        "denoise": step * sum(map(len, calls)),
+        "slower": sum(inside) - step * len(inside),
+        "between": sum(between) - 2 * step * len(between),
+    }
 
 
 def _write(image: Image, path: Path) -> int:

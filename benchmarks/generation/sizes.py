@@ -109,22 +109,25 @@ def build_model(size: Size, device: str, mode: str, transformer: Any = None, tex
     vae = build_vae(size, "cpu" if mode in ("model", "group") else device)
     width = transformer.inner_dim
     torch.manual_seed(1)
-    roles = RoleVectors(torch.randn(2, width), torch.randn(10, width))
+    roles = RoleVectors(torch.randn(2, width), torch.randn(10, width)).to(device)
     card = ModelCard(name=size.name, title="", generator="dreamo")
     facts: dict[str, Any] = {"text": size.name, "vae": size.name}
     return Model(card, device, size.precision(device), plan, Schedule(), text, vae, transformer, roles, facts)
 
 
-def job_of(size: Size, references: list[Grid], model: Model, request: Request | None = None) -> Job:
-    """One request with random text and references of these grids."""
+def job_of(
+    size: Size, references: list[Grid], model: Model, request: Request | None = None, share: float = 1
+) -> Job:
+    """One request with random text and references of these grids, of whose tokens a share is kept."""
     request = request or size.request()
     config = model.transformer.config
     torch.manual_seed(request.seed)
     words = Words(torch.randn(size.text, config.joint_attention_dim), torch.randn(config.pooled_projection_dim))
     count = sum(grid.tokens for grid in references)
-    tokens = torch.randn(count, config.in_channels) if references else None
+    kept = tuple(range(round(count * share))) if share < 1 else None
+    layout = layout_of(request, size.text, references, kept)
+    tokens = torch.randn(layout.reference_tokens, config.in_channels) if references else None
     assert model.roles is not None
-    layout = layout_of(request, size.text, references)
     return Job(0, request, layout, words, tokens, (model.roles,) * len(references), None)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from core.generation.schedule import starting_noise
 from core.generation.sequence import Grid, Layout, RoleVectors, pack, position_ids, role_bias
+from core.generation.transfers import sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,12 +23,33 @@ if TYPE_CHECKING:
     from core.generation.model import Model
     from core.generation.text import Words
     from core.generation.transformer import Rotation
-    from core.requests import Request
+    from core.requests import Preparation, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One request with its prepared references, and where its tokens will stand.
+
+    Attributes:
+        index: its place in the call.
+    """
+
+    index: int
+    request: Request
+    references: Sequence[Preparation]
+    layout: Layout
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """Equal for those that may share a batch."""
+        one = self.request
+        second = (one.true_cfg_start, one.true_cfg_end) if one.true_cfg > 1 else ()
+        return (one.width, one.height, one.steps, self.layout.reference_tokens, second)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request, encoded.
+    """One order, encoded.
 
     Attributes:
         index: its place in the call.
@@ -45,13 +67,6 @@ class Job:
     roles: tuple[RoleVectors, ...]
     negative: Words | None
 
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """Equal for jobs that may share a batch."""
-        one = self.request
-        second = (one.true_cfg > 1, one.true_cfg_start, one.true_cfg_end) if self.negative else ()
-        return (one.width, one.height, one.steps, self.layout.reference_tokens, second)
-
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
@@ -64,11 +79,11 @@ class Tensors:
     roles_BLW: Tensor | None
 
 
-def grouped(jobs: Sequence[Job], most: int) -> Iterator[list[Job]]:
-    """Batches of at most `most` jobs of one shape, in the order of their first job."""
-    groups: dict[tuple[object, ...], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.shape, []).append(job)
+def grouped(orders: Sequence[Order], most: int) -> Iterator[list[Order]]:
+    """Batches of at most `most` orders of one shape, in the order of their first."""
+    groups: dict[tuple[object, ...], list[Order]] = {}
+    for order in orders:
+        groups.setdefault(order.shape, []).append(order)
     batches = [group[at : at + most] for group in groups.values() for at in range(0, len(group), most)]
     yield from sorted(batches, key=lambda batch: batch[0].index)
 
@@ -89,13 +104,12 @@ def main_tensors(jobs: Sequence[Job], model: Model) -> Tensors:
     references = [job.references_RD for job in jobs if job.references_RD is not None]
     roles = None
     if model.roles is not None:
-        noisy = model.roles.to(model.device)
-        each = [role_bias(job.layout, noisy, [one.to(model.device) for one in job.roles]) for job in jobs]
+        each = [role_bias(job.layout, model.roles, job.roles) for job in jobs]
         roles = torch.stack(each).to(model.precision)
     return Tensors(
-        text_BTE=torch.stack([job.words.text_TE for job in jobs]).to(model.device, model.precision),
-        pooled_BP=torch.stack([job.words.pooled_P for job in jobs]).to(model.device, model.precision),
-        references_BRD=torch.stack(references).to(model.device, model.precision) if references else None,
+        text_BTE=sent(torch.stack([job.words.text_TE for job in jobs]), model.device, model.precision),
+        pooled_BP=sent(torch.stack([job.words.pooled_P for job in jobs]), model.device, model.precision),
+        references_BRD=sent(torch.stack(references), model.device, model.precision) if references else None,
         rotation=rotation(layouts, model),
         roles_BLW=roles,
     )
@@ -109,8 +123,8 @@ def negative_tensors(jobs: Sequence[Job], model: Model) -> Tensors | None:
     if not words:
         return None
     return Tensors(
-        text_BTE=torch.stack([one.text_TE for one in words]).to(model.device, model.precision),
-        pooled_BP=torch.stack([one.pooled_P for one in words]).to(model.device, model.precision),
+        text_BTE=sent(torch.stack([one.text_TE for one in words]), model.device, model.precision),
+        pooled_BP=sent(torch.stack([one.pooled_P for one in words]), model.device, model.precision),
         references_BRD=None,
         rotation=rotation([Layout(job.layout.text, job.layout.noisy) for job in jobs], model),
         roles_BLW=None,
@@ -124,7 +138,7 @@ def rotation(layouts: Sequence[Layout], model: Model) -> Rotation:
     different = list(dict.fromkeys(layouts))
     shown = different if len(different) == 1 else layouts
     ids_BN3 = torch.stack([position_ids(layout) for layout in shown])
-    return model.transformer.rotation(ids_BN3.to(model.device))
+    return model.transformer.rotation(sent(ids_BN3, model.device))
 
 
 def layout_of(

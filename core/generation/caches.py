@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.generation.files import write_atomically
+from core.generation.transfers import sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +103,7 @@ class TensorCache:
         except (SafetensorError, OSError) as error:
             log.warning("cache file %s can't be read (%s): it is made again", path, error)
             return None
-        return {name: tensor.to(self.device) for name, tensor in value.items()}
+        return {name: sent(tensor, self.device) for name, tensor in value.items()}
 
     def _write(self, key: str, value: Tensors) -> None:
         if self.folder is None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from core.generation.sequence import Grid, unpack
+from core.generation.transfers import sent
 from core.requests import Image
 
 if TYPE_CHECKING:
@@ -98,6 +99,6 @@ def encode(picture: Picture, model: Model) -> Tensor:
     scaled = 2 * (pixels.float() / 255) - 1
     config = model.vae.config
     with torch.no_grad(), model.lent(model.vae) as vae:
-        mode = vae.encode(scaled.to(model.device, vae.dtype)).latent_dist.mode()
+        mode = vae.encode(sent(scaled, model.device, vae.dtype)).latent_dist.mode()
         latent: Tensor = (mode[0].float() - config.shift_factor) * config.scaling_factor
         return latent

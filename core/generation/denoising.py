@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from core.generation.attention import kernels
 from core.generation.batches import Job, Tensors, main_tensors, negative_tensors, noise_of
 from core.generation.schedule import euler_step, guidance_at, second_pass
+from core.generation.transfers import sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ def denoise(jobs: Sequence[Job], model: Model) -> Iterator[Tensor]:
     sigmas = model.schedule.sigmas(steps, jobs[0].layout.noisy.tokens)
     wait = waiter(model.device)
     with torch.no_grad():
-        latent_BSD = noise_of(jobs, model.vae.config.latent_channels).to(model.device)
+        latent_BSD = sent(noise_of(jobs, model.vae.config.latent_channels), model.device)
         velocity_at = predictor(jobs, sigmas[:-1], model)
     for step in range(steps):
         with torch.no_grad(), kernels(model.device):
@@ -50,7 +51,7 @@ def predictor(jobs: Sequence[Job], sigmas: Sequence[float], model: Model) -> Pre
     steps, requests = range(len(sigmas)), [job.request for job in jobs]
 
     def begin(tensors: Tensors, guidance: list[list[float]]) -> Predict:
-        timestep_I = torch.tensor([sigma * model.schedule.timesteps for sigma in sigmas], device=model.device)
+        timestep_I = sent(torch.tensor([sigma * model.schedule.timesteps for sigma in sigmas]), model.device)
         predict = model.transformer.begin(
             text_BTE=tensors.text_BTE,
             pooled_BP=tensors.pooled_BP,
@@ -58,7 +59,7 @@ def predictor(jobs: Sequence[Job], sigmas: Sequence[float], model: Model) -> Pre
             rotation=tensors.rotation,
             roles_BLW=tensors.roles_BLW,
             timestep_IB=timestep_I[:, None].expand(-1, len(jobs)),
-            guidance_IB=torch.tensor(guidance, device=model.device) if model.guided else None,
+            guidance_IB=sent(torch.tensor(guidance), model.device) if model.guided else None,
         )
         return lambda step, latent_BSD: predict(step, latent_BSD.to(model.precision)).float()
 
@@ -67,7 +68,7 @@ def predictor(jobs: Sequence[Job], sigmas: Sequence[float], model: Model) -> Pre
     if tensors is None:
         return toward
     away = begin(tensors, [[one.negative_guidance for one in requests]] * len(steps))
-    scale_B11 = torch.tensor([one.true_cfg for one in requests], device=model.device)[:, None, None]
+    scale_B11 = sent(torch.tensor([one.true_cfg for one in requests]), model.device)[:, None, None]
 
     def guided(step: int, latent_BSD: Tensor) -> Tensor:
         velocity = toward(step, latent_BSD)

@@ -19,25 +19,22 @@ from typing import TYPE_CHECKING
 
 from core.cards import ModelCard
 from core.errors import BadInput, OutOfMemory, Problem
-from core.generation.attention import kernels
-from core.generation.batches import Job, grouped, layout_of
-from core.generation.caches import TensorCache, key_of
-from core.generation.memory import is_scarce
-from core.generation.sequence import PIXELS_PER_TOKEN, Grid, pack, with_kept
-from core.generation.white_ground import kept_tokens
+from core.generation.batches import grouped
+from core.generation.sequence import PIXELS_PER_TOKEN
 from core.requests import Image, Preparation, Request
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from core.generation.batches import Job, Order
+    from core.generation.encoding import Encoder
     from core.generation.model import Model
-    from core.generation.text import Words
     from core.hookspecs import OnStep
 
 log = logging.getLogger("dreamline")
 
-MEMORY_FOR_CACHE = 2_000_000_000
+ENCODING = "encoding prompts and references"
 
 
 class DreamO:
@@ -65,16 +62,10 @@ class DreamO:
             return load_model(self.card, self.settings, self.device)
 
     @cached_property
-    def prompts(self) -> TensorCache:
-        return self._cache("prompts")
+    def encoder(self) -> Encoder:
+        from core.generation.encoding import Encoder
 
-    @cached_property
-    def latents_of_references(self) -> TensorCache:
-        return self._cache("references")
-
-    def _cache(self, name: str) -> TensorCache:
-        folder, disk = self.settings.home / "cache" / name, int(self.settings.cache_gb * 1e9 / 2)
-        return TensorCache(folder, self.model.device, MEMORY_FOR_CACHE, disk)
+        return Encoder(self.model, self.settings)
 
     def generate(
         self,
@@ -87,14 +78,12 @@ class DreamO:
             return
         from core.generation.decoding import Decoder
 
-        with memory_for("encoding prompts and references"), kernels(self.model.device):
-            jobs = self._encode(requests, references)
         beside = self.model.device.startswith("cuda") if self.overlap is None else self.overlap
         decoder = Decoder(self.model, beside=beside)
         coming: dict[int, Future[Image]] = {}
         due = 0
         try:
-            for finished in self._denoise(jobs, on_step):
+            for finished in self._denoise(requests, references, on_step):
                 for index, latent in finished.items():
                     coming[index] = decoder.submit(latent, requests[index], self._facts(requests[index]))
                 while due in coming and coming[due].done():
@@ -114,9 +103,7 @@ class DreamO:
     ) -> list[Tensor]:
         """The final packed latents of each request, float32, (tokens, channels): for holding against others."""
         found: dict[int, Tensor] = {}
-        with kernels(self.model.device):
-            jobs = self._encode(requests, references)
-        for finished in self._denoise(jobs, on_step):
+        for finished in self._denoise(requests, references, on_step):
             found.update(finished)
         return [found[index] for index in range(len(requests))]
 
@@ -136,74 +123,30 @@ class DreamO:
             "warnings": warnings,
         }
 
-    def _encode(self, requests: Sequence[Request], references: Sequence[Sequence[Preparation]]) -> list[Job]:
-        """Runs the encoders on what no cache has; a job for each request."""
-        BadInput.gather(problems_of(requests, references, self.card))
-        model = self.model
-        wanted = [text for request in requests for text in texts_of(request)]
-        before = model.text.encoded
-        words = {text: self._words(text) for text in dict.fromkeys(wanted)}
-        idle = model.text.encoded == before and is_scarce(model.device)
-        if idle or model.plan.mode in ("model", "group"):
-            model.text.to("cpu")
-        return [
-            self._job(index, request, words, given)
-            for index, (request, given) in enumerate(zip(requests, references, strict=True))
-        ]
-
-    def _job(self, index: int, request: Request, words: dict[str, Words], given: Sequence[Preparation]) -> Job:
-        import torch
-
-        main, *negative = (words[text] for text in texts_of(request))
-        grids = [Grid.of_pixels(*one.picture.size) for one in given]
-        kept = kept_tokens(given) if self.settings.reference_tokens == "not-white" else None
-        layout = layout_of(request, len(main.text_TE), grids, kept)
-        tokens = [self._reference(one) for one in given]
-        return Job(
-            index=index,
-            request=request,
-            layout=layout,
-            words=main,
-            references_RD=with_kept(torch.cat(tokens), layout, 0) if tokens else None,
-            roles=tuple(self.model.vectors(one.role) for one in given),
-            negative=negative[0] if negative else None,
-        )
-
-    def _words(self, prompt: str) -> Words:
-        from core.generation.text import Words
-
-        def make() -> dict[str, Tensor]:
-            self.model.text.to(self.model.plan.text)
-            made = self.model.text.encode(prompt, self.model.plan.text)
-            return {"text": made.text_TE.to(self.model.device), "pooled": made.pooled_P.to(self.model.device)}
-
-        kept = self.prompts.get(key_of("prompt/2", self.model.fingerprints["text"], prompt), make)
-        return Words(kept["text"], kept["pooled"])
-
-    def _reference(self, preparation: Preparation) -> Tensor:
-        from core.generation.decoding import encode
-
-        picture = preparation.picture
-        key = key_of("reference/1", self.model.fingerprints["vae"], list(picture.size), picture.tobytes())
-        kept = self.latents_of_references.get(key, lambda: {"latent": encode(picture, self.model)})
-        return pack(kept["latent"][None])[0]
-
-    def _denoise(self, jobs: Sequence[Job], on_step: OnStep | None) -> Iterator[dict[int, Tensor]]:
+    def _denoise(
+        self,
+        requests: Sequence[Request],
+        references: Sequence[Sequence[Preparation]],
+        on_step: OnStep | None,
+    ) -> Iterator[dict[int, Tensor]]:
         """Yields nothing after every step, and after a batch its latents by index.
 
         A batch that does not fit is begun again: without the text encoders beside it, then in halves.
         """
         from core.generation.denoising import denoise
 
-        waiting = list(grouped(jobs, self.most))
+        BadInput.gather(problems_of(requests, references, self.card))
+        waiting = list(grouped(self.encoder.orders(requests, references), self.most))
+        encoded = self._encode_first(waiting) if self.encoder.comes_first else {}
         total, step = sum(batch[0].request.steps for batch in waiting), 0
         while waiting:
             batch = waiting.pop(0)
             begun, finished = step, {}
             try:
+                jobs = [encoded[one.index] for one in batch] if encoded else self._encode(batch)
                 with self.model.denoising():
-                    for latents in denoise(batch, self.model):
-                        finished = {job.index: latents[k] for k, job in enumerate(batch)}
+                    for latents in denoise(jobs, self.model):
+                        finished = {one.index: latents[k] for k, one in enumerate(batch)}
                         step += 1
                         if on_step is not None:
                             on_step(step, total)
@@ -211,23 +154,34 @@ class DreamO:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                again = [batch] if self._text_leaves() else self._halve(batch, error)
+                text_leaves = self._has_text_beside()
+                again = [batch] if text_leaves else self._halve(batch, error)
             else:
                 yield finished
                 continue
             self._free()
+            if text_leaves:
+                encoded = self._encode_first([batch, *waiting])
+                self.model.text.to("cpu")
             waiting[:0] = again
             total, step = total + len(again) * batch[0].request.steps - batch[0].request.steps, begun
 
-    def _text_leaves(self) -> bool:
-        """Makes room where the text encoders occupy some; whether there was any to make."""
-        text, home = self.model.text, self.model.device.split(":")[0]
-        if home == "cpu" or text.device != home:
-            return False
-        text.to("cpu")
-        return True
+    def _encode(self, batch: Sequence[Order]) -> list[Job]:
+        with memory_for(ENCODING):
+            return self.encoder.encode(batch)
 
-    def _halve(self, batch: list[Job], error: RuntimeError) -> list[list[Job]]:
+    def _encode_first(self, batches: Sequence[Sequence[Order]]) -> dict[int, Job]:
+        """All jobs by index, before a transformer is at work that leaves no room beside it."""
+        with memory_for(ENCODING):
+            jobs = self.encoder.encode_first([one for batch in batches for one in batch])
+        return {job.index: job for job in jobs}
+
+    def _has_text_beside(self) -> bool:
+        """Whether the text encoders occupy room on the device that they could leave."""
+        home = self.model.device.split(":")[0]
+        return home != "cpu" and self.model.text.device == home
+
+    def _halve(self, batch: list[Order], error: RuntimeError) -> list[list[Order]]:
         first = batch[0].request
         what = f"{first.width}x{first.height} with {len(first.references)} references on {self.model.device}"
         if len(batch) == 1:
@@ -246,11 +200,6 @@ class DreamO:
 
         if self.model.device.startswith("cuda"):
             torch.cuda.empty_cache()
-
-
-def texts_of(request: Request) -> list[str]:
-    """The prompts that have to be encoded for it: its own, and the negative one where true CFG runs."""
-    return [request.prompt, request.negative_prompt] if request.true_cfg > 1 else [request.prompt]
 
 
 def picked_up(coming: Future[Image]) -> Image:

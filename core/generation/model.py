@@ -51,7 +51,7 @@ class Model:
 
     Attributes:
         fingerprints: for `text` and `vae`, what decides what they compute: part of every cache key.
-        roles: DreamO's vectors; None for a card without embeddings, which takes no references.
+        roles: DreamO's vectors, on the device; None for a card without embeddings, which takes no references.
     """
 
     card: ModelCard
@@ -179,7 +179,7 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
         ],
         "vae": [component_hashes(base / "vae", notes), str(rounded), device.split(":")[0]],
     }
-    roles = RoleVectors(rows[TASK], rows[INDEX]) if rows else None
+    roles = RoleVectors(rows[TASK], rows[INDEX]).to(device) if rows else None
     return Model(card, device, precision, plan, schedule, text, vae, placed, roles, fingerprints)
 
 
@@ -269,7 +269,7 @@ def read_embeddings(card: ModelCard, settings: Settings) -> dict[str, Tensor]:
 def read_roles(path: Path, dreamo: RoleVectors, width: int) -> RoleVectors:
     """Role vectors of a kind's own file: its `dreamo_task_embedding.weight`, and an index embedding if it has one.
 
-    A task embedding of one row stands for row 0, which references get.
+    They are where DreamO's own are. A task embedding of one row stands for row 0, which references get.
 
     Raises:
         BadInput: the file can't be read, has no such tensor, or one of another width.
@@ -279,7 +279,7 @@ def read_roles(path: Path, dreamo: RoleVectors, width: int) -> RoleVectors:
     from safetensors.torch import load_file
 
     try:
-        tensors = load_file(path)
+        tensors = load_file(path, device=str(dreamo.task_2W.device))
     except (SafetensorError, OSError) as error:
         mend = "Install the kind's plugin again"
         raise BadInput.at(str(path), f"can't be read as a role ({error})", mend) from error

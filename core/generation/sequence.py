@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.generation.transfers import sent
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -78,7 +80,7 @@ class RoleVectors:
     index_KW: Tensor
 
     def to(self, device: str) -> RoleVectors:
-        """The same there: a role for each token is made of few rows, which are quickly brought over."""
+        """The same on that device."""
         return RoleVectors(self.task_2W.to(device), self.index_KW.to(device))
 
 
@@ -134,5 +136,5 @@ def with_kept(rows: Tensor, layout: Layout, before: int) -> Tensor:
 
     if layout.kept is None:
         return rows
-    stay = torch.tensor(layout.kept, dtype=torch.long, device=rows.device)
+    stay = sent(torch.tensor(layout.kept, dtype=torch.long), rows.device)
     return torch.cat([rows[:before], rows[before:][stay]])

@@ -13,6 +13,7 @@ W model width, H heads, K channels of a head, M rows of modulation.
 
 from __future__ import annotations
 
+from math import pi, sqrt
 from typing import Any
 
 import torch
@@ -45,6 +46,13 @@ def attend(q_BNHK: Tensor, k_BNHK: Tensor, v_BNHK: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
+def gelu(x: Tensor) -> Tensor:
+    """GELU's tanh formula, x (1 + tanh u) / 2; compiled as x sigmoid(2 u), which is the same in half the steps."""
+    if not torch.compiler.is_compiling():
+        return functional.gelu(x, approximate="tanh")
+    return x * torch.sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 * x**3))
+
+
 class Side(nn.Module):
     """Text or image in a double block: its layers of diffusers' block, under one name for both."""
 
@@ -55,18 +63,18 @@ class Side(nn.Module):
         self.norm_q, self.norm_k = norms
         self.up, self.down = mlp.net[0].proj, mlp.net[2]
 
-    def projected(self, x_BLW: Tensor, rows_BMW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of these tokens, (B, L, H, K) each."""
+    def projected(self, x_BLW: Tensor, rows_BMW: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of these tokens, (B, L, H, K) each, the first two turned."""
         shift, scale = rows_BMW[:, 0], rows_BMW[:, 1]
         q, k, v = (split(x, self.head) for x in self.qkv(modulated(x_BLW, scale, shift)).chunk(3, dim=-1))
-        return self.norm_q(q), self.norm_k(k), v
+        return rotated(self.norm_q(q), cos, sin), rotated(self.norm_k(k), cos, sin), v
 
     def finished(self, x_BLW: Tensor, mixed_BLW: Tensor, rows_BMW: Tensor) -> Tensor:
         """What attention has mixed, and the MLP, added to the tokens."""
         _, _, gate, shift, scale, gate_mlp = rows_BMW.unbind(1)
         x_BLW = x_BLW + gate[:, None] * self.out(mixed_BLW)
-        inner = functional.gelu(self.up(modulated(x_BLW, scale, shift)), approximate="tanh")
-        made: Tensor = x_BLW + gate_mlp[:, None] * self.down(inner)
+        inner = self.up(modulated(x_BLW, scale, shift))
+        made: Tensor = x_BLW + gate_mlp[:, None] * self.down(gelu(inner))
         return made
 
 
@@ -86,10 +94,12 @@ class DoubleStream(nn.Module):
         self, image_BLW: Tensor, text_BTW: Tensor, image_BMW: Tensor, text_BMW: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Image and text after the block; `…_BMW` are their six rows of modulation."""
-        sides = (self.text.projected(text_BTW, text_BMW), self.image.projected(image_BLW, image_BMW))
-        q, k, v = (torch.cat(pair, dim=1) for pair in zip(*sides, strict=True))
-        mixed_BNW = attend(rotated(q, cos, sin), rotated(k, cos, sin), v)
         text = text_BTW.shape[1]
+        sides = (
+            self.text.projected(text_BTW, text_BMW, cos[:, :text], sin[:, :text]),
+            self.image.projected(image_BLW, image_BMW, cos[:, text:], sin[:, text:]),
+        )
+        mixed_BNW = attend(*(torch.cat(pair, dim=1) for pair in zip(*sides, strict=True)))
         image_BLW = self.image.finished(image_BLW, mixed_BNW[:, text:], image_BMW)
         return image_BLW, self.text.finished(text_BTW, mixed_BNW[:, :text], text_BMW)
 
@@ -113,7 +123,7 @@ class SingleStream(nn.Module):
         q, k, v, inner = entered.split([width, width, width, entered.shape[-1] - 3 * width], dim=-1)
         q, k, v = (split(x, self.head) for x in (q, k, v))
         mixed_BNW = attend(rotated(self.norm_q(q), cos, sin), rotated(self.norm_k(k), cos, sin), v)
-        both = torch.cat([mixed_BNW, functional.gelu(inner, approximate="tanh")], dim=-1)
+        both = torch.cat([mixed_BNW, gelu(inner)], dim=-1)
         made: Tensor = x_BNW + gate[:, None] * self.leave(both)
         return made
 
@@ -153,6 +163,6 @@ class LastStream(nn.Module):
         q, inner = entered.split([self.width, entered.shape[-1] - self.width], dim=-1)
         turned_q = rotated(self.norm_q(split(q, self.head)), *own)
         mixed_BSW = attend(turned_q, rotated(self.norm_k(k), *whole), v)
-        both = torch.cat([mixed_BSW, functional.gelu(inner, approximate="tanh")], dim=-1)
+        both = torch.cat([mixed_BSW, gelu(inner)], dim=-1)
         made: Tensor = noisy_BSW + gate[:, None] * self.leave(both)
         return made

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import BadInput
+from core.generation.transfers import sent
 
 if TYPE_CHECKING:
     import torch
@@ -163,8 +164,8 @@ class TextEncoders:
 
         clip_ids, t5_ids = self.tokenizers.ids(prompt)
         with torch.no_grad():
-            pooled = self.clip(clip_ids.to(device)).pooler_output[0]
-            text = self.t5(t5_ids.to(device)).last_hidden_state[0]
+            pooled = self.clip(sent(clip_ids, device)).pooler_output[0]
+            text = self.t5(sent(t5_ids, device)).last_hidden_state[0]
         self.encoded += 1
         return Words(text, pooled)
 

@@ -25,7 +25,11 @@ Predict = Callable[[int, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Cosine and sine of each token's position, float32, (1 or B, N, 1, K): one for all, or one an image."""
+    """Cosine and sine of each token's position, float32, (1 or B, N, 1, K): one for all, or one an image.
+
+    Attributes:
+        sin: negative for the first channel of each pair, which is what `rotated` multiplies with.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -35,6 +39,7 @@ class Rotation:
         """From positions, by FLUX's `pos_embed`: once a batch, for they don't change from step to step."""
         tables = [embed(ids_N3) for ids_N3 in ids_BN3]
         cos, sin = (torch.stack(parts)[:, :, None] for parts in zip(*tables, strict=True))
+        sin[..., ::2].neg_()
         return cls(cos, sin)
 
     def __call__(self, x_BNHK: Tensor) -> Tensor:
@@ -43,10 +48,10 @@ class Rotation:
 
 
 def rotated(x_BNHK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns each pair of channels by its angle (rotary embedding, interleaved pairs)."""
-    even, odd = x_BNHK.unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack([-odd, even], dim=-1).flatten(-2)
-    return (x_BNHK.float() * cos + turned.float() * sin).to(x_BNHK.dtype)
+    """Turns each pair of channels by its angle (rotary embedding, interleaved pairs) by a `Rotation`'s tables."""
+    other = x_BNHK.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    turned: Tensor = x_BNHK.float() * cos + other.float() * sin
+    return turned.to(x_BNHK.dtype)
 
 
 class JointAttention:

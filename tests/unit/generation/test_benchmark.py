@@ -11,6 +11,7 @@ from diffusers import FluxTransformer2DModel
 
 from benchmarks import generate
 from benchmarks.generation import ceilings, ways
+from benchmarks.generation.campaigns import spent_of
 from benchmarks.generation.profiles import kind_of
 from benchmarks.generation.sizes import FULL, SMALL, build_model, job_of, square
 from core.generation.fused import FusedTransformer
@@ -36,7 +37,8 @@ def test_each_way_is_measured_beside_plain_diffusers_and_written(tmp_path, capsy
 
 
 def test_a_campaign_and_many_shapes_are_measured(capsys):
-    arguments = ["--device", "cpu", "--ways", "exact", "--parts", "campaign", "mixed", "--images", "3", "--json"]
+    parts = ["--parts", "campaign", "mixed", "white", "--images", "3"]
+    arguments = ["--device", "cpu", "--ways", "exact", *parts, "--json"]
     with pytest.MonkeyPatch.context() as patch:
         compiled = FusedTransformer.compile_blocks
         decoder = ways.compile_decoder
@@ -44,8 +46,30 @@ def test_a_campaign_and_many_shapes_are_measured(capsys):
         patch.setattr(ways, "compile_decoder", lambda vae: decoder(vae, backend="eager"))
         generate.main(arguments)
     told = json.loads(capsys.readouterr().out)
-    assert told["campaign"]["image"] >= told["campaign"]["denoise"] > 0
+    assert [one["tokens"] for one in told["white"]] == [64 + 256 + round(64 * count * 0.68) for count in (1, 2, 3)]
+    campaign = told["campaign"]
+    assert campaign["image"] >= campaign["denoise"] > 0
+    parts = campaign["denoise"] + campaign["slower"] + campaign["between"] + campaign["calls"]
+    assert parts == pytest.approx(campaign["image"])
     assert (told["mixed"]["shapes"], told["mixed"]["compiled"]) == (26, 0)
+
+
+def test_a_campaign_says_what_took_longer_than_its_steps():
+    call = [0.0, 1.0, 2.0, 3.5, 5.2, 6.2, 7.2, 8.2]
+    spent = spent_of([call, [told + 20 for told in call]], 4)
+    assert spent == {"denoise": 16.0, "slower": pytest.approx(1.0), "between": pytest.approx(1.4)}
+
+
+def test_references_of_which_a_share_is_kept_have_fewer_tokens():
+    model = build_model(SMALL, "cpu", "resident")
+    layout = job_of(SMALL, square(SMALL, 2), model, share=0.75).layout
+    assert (layout.reference_tokens, layout.tokens) == (96, 64 + 256 + 96)
+
+
+def test_a_campaign_of_two_steps_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        generate.main(["--device", "cpu", "--parts", "campaign", "--steps", "2"])
+    assert "three steps" in capsys.readouterr().err
 
 
 def test_weights_in_a_file_compute_as_those_in_memory_do(tmp_path):

@@ -129,8 +129,8 @@ def test_the_second_image_runs_no_encoder_and_caches_change_no_byte(ask, own_set
     fresh = DreamO(card, own_settings, "cpu")
     assert second == bytes_of(fresh.generate([replace(request, seed=9)], [references]))
     assert fresh.model.text.encoded == 0
-    assert (fresh.prompts.hits, fresh.prompts.misses) == (2, 0)
-    assert (fresh.latents_of_references.hits, fresh.latents_of_references.misses) == (2, 0)
+    assert (fresh.encoder.prompts.hits, fresh.encoder.prompts.misses) == (2, 0)
+    assert (fresh.encoder.references.hits, fresh.encoder.references.misses) == (2, 0)
 
 
 def test_each_step_is_told_and_a_cancelled_job_stops_within_one(ask, dreamo):
@@ -375,7 +375,9 @@ def test_text_encoders_leave_before_a_batch_is_halved(ask, own_settings, card, m
         return whole(jobs, model)
 
     monkeypatch.setattr(denoising, "denoise", crowded)
-    monkeypatch.setattr(generator, "_text_leaves", lambda: not left and not left.append("cpu"))
+    monkeypatch.setattr(generator, "_has_text_beside", lambda: not left)
+    monkeypatch.setattr(generator.model.text, "to", left.append)
     found = generator.latents(*asked)
     assert sizes == [3, 3]
+    assert "cpu" in left
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from core.errors import Stopped
+from core.generation.denoising import denoise
 from core.generation.dreamo import DreamO
+from core.generation.encoding import Encoder
 
 pytestmark = [
     pytest.mark.gpu,
@@ -71,3 +73,17 @@ def test_a_cancelled_job_queues_no_further_step(ask, own_settings, card):
     with pytest.raises(Stopped):
         list(generator.generate(*asked(ask, 1), stop))
     assert len(calls) == 1
+
+
+def test_a_batch_is_encoded_and_begun_without_waiting_for_the_one_before(ask, own_settings, card):
+    generator = on_gpu(card, own_settings, cache_gb=0.0)
+    known = generator.latents(*asked(ask))
+    asked_again = asked(ask)
+    asked_again[0] = [replace(request, prompt=f"{request.prompt} again") for request in asked_again[0]]
+    encoder = Encoder(generator.model, generator.settings)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        *_, found = denoise(encoder.encode(encoder.orders(*asked_again)), generator.model)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert found.shape == (3, *known[0].shape)

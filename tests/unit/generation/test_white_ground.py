@@ -160,7 +160,8 @@ def asked_for(ask, references, **changes):
 def test_latents_positions_and_vectors_leave_out_the_same_tokens(ask, sparing, dreamo):
     references = [cut_out(8, 4, [(0, 0)]), cut_out(4, 8, [(0, 7)])]
     request, given_to = asked_for(ask, references)
-    (job,), (whole,) = (one._encode([request], [given_to]) for one in (sparing, dreamo))
+    encoders = [one.encoder for one in (sparing, dreamo)]
+    (job,), (whole,) = (one.encode(one.orders([request], [given_to])) for one in encoders)
     kept = list(kept_tokens(references))
     assert torch.equal(job.references_RD, whole.references_RD[kept])
     part, full = main_tensors([job], sparing.model), main_tensors([whole], dreamo.model)

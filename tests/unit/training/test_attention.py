@@ -76,7 +76,7 @@ class Seen:
 
 def turned(x_BNHK: Tensor, rotation: Rotation) -> Tensor:
     """Each pair of channels as a complex number, turned by its angle."""
-    angle = torch.complex(rotation.cos[..., ::2], rotation.sin[..., ::2])
+    angle = torch.complex(rotation.cos[..., ::2], rotation.sin[..., 1::2])
     pairs = torch.view_as_complex(x_BNHK.float().unflatten(-1, (-1, 2)).contiguous())
     return torch.view_as_real(pairs * angle).flatten(-2)
 
