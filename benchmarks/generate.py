@@ -205,6 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     faulthandler.dump_traceback_later(options.trace_after, repeat=True, file=2)
+    alone = {"white", "mixed", "campaign"} & {*options.parts}
+    if alone and "exact" not in options.ways:
+        parser.error(f"the way exact is the one that has the part {min(alone)}: add it to --ways")
     if "campaign" in options.parts and options.steps and options.steps < 3:
         parser.error("a campaign needs three steps an image to tell them from what is between images")
     if "first" in options.parts and len(options.parts) > 1:

@@ -32,12 +32,14 @@ class Order:
 
     Attributes:
         index: its place in the call.
+        roles: the vectors of each reference.
     """
 
     index: int
     request: Request
     references: Sequence[Preparation]
     layout: Layout
+    roles: tuple[RoleVectors, ...]
 
     @property
     def shape(self) -> tuple[object, ...]:

@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from core.generation.transformer import Predict
 
 
-def denoise(jobs: Sequence[Job], model: Model) -> Iterator[Tensor]:
+def denoise(jobs: Sequence[Job], model: Model, wait: Callable[[], None] | None = None) -> Iterator[Tensor]:
     """Yields the packed latents (B, S, D) after each step; the last are the result.
 
     On a GPU at most one step is queued while another one runs, so that whoever stops iterating stops the work.
+    Batches that follow one another share a `waiter` of the device, so that this holds between them, too.
     """
     import torch
 
     steps = jobs[0].request.steps
     sigmas = model.schedule.sigmas(steps, jobs[0].layout.noisy.tokens)
-    wait = waiter(model.device)
+    wait = wait or waiter(model.device)
     with torch.no_grad():
         latent_BSD = sent(noise_of(jobs, model.vae.config.latent_channels), model.device)
         velocity_at = predictor(jobs, sigmas[:-1], model)

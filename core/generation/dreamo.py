@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dreamline")
 
-ENCODING = "encoding prompts and references"
-
 
 class DreamO:
     """The generator of every card that says `generator = "dreamo"`.
@@ -133,19 +131,20 @@ class DreamO:
 
         A batch that does not fit is begun again: without the text encoders beside it, then in halves.
         """
-        from core.generation.denoising import denoise
+        from core.generation.denoising import denoise, waiter
 
         BadInput.gather(problems_of(requests, references, self.card))
         waiting = list(grouped(self.encoder.orders(requests, references), self.most))
         encoded = self._encode_first(waiting) if self.encoder.comes_first else {}
         total, step = sum(batch[0].request.steps for batch in waiting), 0
+        wait = waiter(self.model.device)
         while waiting:
             batch = waiting.pop(0)
             begun, finished = step, {}
             try:
-                jobs = [encoded[one.index] for one in batch] if encoded else self._encode(batch)
+                jobs = [encoded[one.index] for one in batch] if encoded else self.encoder.encode(batch)
                 with self.model.denoising():
-                    for latents in denoise(jobs, self.model):
+                    for latents in denoise(jobs, self.model, wait):
                         finished = {one.index: latents[k] for k, one in enumerate(batch)}
                         step += 1
                         if on_step is not None:
@@ -160,21 +159,17 @@ class DreamO:
                 yield finished
                 continue
             self._free()
-            if text_leaves:
-                encoded = self._encode_first([batch, *waiting])
-                self.model.text.to("cpu")
             waiting[:0] = again
+            if text_leaves:
+                encoded = encoded or self._encode_first(waiting, text_leaves=True)
+                self.model.text.to("cpu")
             total, step = total + len(again) * batch[0].request.steps - batch[0].request.steps, begun
 
-    def _encode(self, batch: Sequence[Order]) -> list[Job]:
-        with memory_for(ENCODING):
-            return self.encoder.encode(batch)
-
-    def _encode_first(self, batches: Sequence[Sequence[Order]]) -> dict[int, Job]:
-        """All jobs by index, before a transformer is at work that leaves no room beside it."""
-        with memory_for(ENCODING):
-            jobs = self.encoder.encode_first([one for batch in batches for one in batch])
-        return {job.index: job for job in jobs}
+    def _encode_first(self, batches: Sequence[Sequence[Order]], *, text_leaves: bool = False) -> dict[int, Job]:
+        """All jobs by index, while no transformer is at work beside the encoders."""
+        orders = [one for batch in batches for one in batch]
+        with memory_for("encoding prompts and references"):
+            return {job.index: job for job in self.encoder.encode(orders, first=True, text_leaves=text_leaves)}
 
     def _has_text_beside(self) -> bool:
         """Whether the text encoders occupy room on the device that they could leave."""

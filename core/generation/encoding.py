@@ -1,11 +1,12 @@
 """From requests with prepared references to jobs: prompts and pictures encoded, each once.
 
-On a GPU a batch is encoded behind the last step of the one before, which is still at work: nothing waits for it.
+On a GPU a batch is encoded behind the last step of the one before, which is still at work: once T5 is there,
+nothing waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.generation.attention import kernels
@@ -15,6 +16,7 @@ from core.generation.decoding import encode
 from core.generation.memory import is_scarce
 from core.generation.sequence import Grid, pack, with_kept
 from core.generation.text import Words
+from core.generation.transfers import sent
 from core.generation.white_ground import kept_tokens
 from core.requests import Preparation, Request
 from core.settings import Settings
@@ -42,10 +44,15 @@ class Encoder:
     @property
     def comes_first(self) -> bool:
         """Whether everything has to be encoded before the first step, since memory does not hold all models."""
-        return self.model.plan.mode in ("model", "group") or is_scarce(self.model.device)
+        plan, text = self.model.plan, self.model.text
+        return plan.mode in ("model", "group") or is_scarce(self.model.device, text.bytes_to_come(plan))
 
     def orders(self, requests: Sequence[Request], references: Sequence[Sequence[Preparation]]) -> list[Order]:
-        """What is asked for, as far as it is known before anything is encoded."""
+        """What is asked for, as far as it is known before anything is encoded.
+
+        Raises:
+            BadInput: a reference's kind has no role for this model.
+        """
         text = self.model.text.tokenizers.length
         return [
             Order(
@@ -58,31 +65,34 @@ class Encoder:
                     [Grid.of_pixels(*one.picture.size) for one in given],
                     kept_tokens(given) if self.sparing else None,
                 ),
+                roles=tuple(self.model.vectors(one.role) for one in given),
             )
             for index, (request, given) in enumerate(zip(requests, references, strict=True))
         ]
 
-    def encode(self, orders: Iterable[Order]) -> list[Job]:
-        """A job for each."""
-        with kernels(self.model.device):
-            return [self._job(order) for order in orders]
+    def encode(self, orders: Sequence[Order], *, first: bool = False, text_leaves: bool = False) -> list[Job]:
+        """A job for each.
 
-    def encode_first(self, orders: Sequence[Order]) -> list[Job]:
-        """A job for each; the text encoders leave the device where they are not wanted beside the transformer."""
+        Args:
+            orders: of one batch, or of all.
+            first: before the first step; the text encoders then leave the device where the mode wants that, and
+                where they had nothing to do.
+            text_leaves: they leave it in any case.
+        """
         text = self.model.text
         before = text.encoded
         with kernels(self.model.device):
-            for order in orders:
-                for prompt in texts_of(order.request):
-                    self._words(prompt)
-        if self.model.plan.mode in ("model", "group") or text.encoded == before:
-            text.to("cpu")
-        return self.encode(orders)
+            prompts = dict.fromkeys(prompt for order in orders for prompt in texts_of(order.request))
+            words = {prompt: self._words(prompt) for prompt in prompts}
+            spare = text.encoded == before or self.model.plan.mode in ("model", "group")
+            if text_leaves or (first and spare):
+                text.to("cpu")
+            return [self._job(order, words) for order in orders]
 
-    def _job(self, order: Order) -> Job:
+    def _job(self, order: Order, words: Mapping[str, Words]) -> Job:
         import torch
 
-        main, *negative = map(self._words, texts_of(order.request))
+        main, *negative = (words[prompt] for prompt in texts_of(order.request))
         tokens = [self._reference(one) for one in order.references]
         return Job(
             index=order.index,
@@ -90,17 +100,18 @@ class Encoder:
             layout=order.layout,
             words=main,
             references_RD=with_kept(torch.cat(tokens), order.layout, 0) if tokens else None,
-            roles=tuple(self.model.vectors(one.role) for one in order.references),
+            roles=order.roles,
             negative=negative[0] if negative else None,
         )
 
     def _words(self, prompt: str) -> Words:
         def make() -> dict[str, Tensor]:
-            self.model.text.to(self.model.plan.text)
-            made = self.model.text.encode(prompt, self.model.plan.text)
-            return {"text": made.text_TE.to(self.model.device), "pooled": made.pooled_P.to(self.model.device)}
+            model.text.to(model.plan.text)
+            made = model.text.encode(prompt, model.plan.text)
+            return {"text": sent(made.text_TE, model.device), "pooled": sent(made.pooled_P, model.device)}
 
-        kept = self.prompts.get(key_of("prompt/2", self.model.fingerprints["text"], prompt), make)
+        model = self.model
+        kept = self.prompts.get(key_of("prompt/2", model.fingerprints["text"], prompt), make)
         return Words(kept["text"], kept["pooled"])
 
     def _reference(self, preparation: Preparation) -> Tensor:

@@ -106,9 +106,9 @@ def bytes_of(module: nn.Module) -> int:
     return sum(weight.numel() * weight.element_size() for weight in weights)
 
 
-def is_scarce(device: str) -> bool:
-    """Whether a larger batch might want what the text encoders occupy."""
-    return free_bytes(device) < 3 * WORKSPACE
+def is_scarce(device: str, coming: int = 0) -> bool:
+    """Whether a larger batch might want what the text encoders occupy, or will when `coming` bytes have come."""
+    return free_bytes(device) - coming < 3 * WORKSPACE
 
 
 def place(transformer: Any, plan: Plan, device: str) -> Any:

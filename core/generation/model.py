@@ -97,13 +97,15 @@ class Model:
 
     @contextmanager
     def lent(self, module: Any) -> Iterator[Any]:
-        """The module on the device; where the plan is `model` or `group`, it leaves again afterwards."""
+        """The module on the device; where the plan is `model` or `group`, it comes for this and leaves again."""
+        if self.plan.mode not in ("model", "group"):
+            yield module
+            return
         module.to(self.device)
         try:
             yield module
         finally:
-            if self.plan.mode in ("model", "group"):
-                module.to("cpu")
+            module.to("cpu")
 
     @contextmanager
     def denoising(self) -> Iterator[None]:
@@ -166,6 +168,8 @@ def _load(card: ModelCard, settings: Settings, device: str) -> Model:
     )
     log.info("model %s on %s: %s (%s)", card.name, device, plan.mode, plan.why)
     placed = memory.place(transformer, plan, device)
+    if plan.mode not in ("model", "group"):
+        vae.to(device)
     compiling.prepare(placed, vae, settings, device)
     embeddings = embeddings_file(card, settings)
     fingerprints = {

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import BadInput
+from core.generation.memory import bytes_of
 from core.generation.transfers import sent
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from core.generation.memory import Plan
 
 PLACEHOLDERS = (*(f"[ref#{k}]" for k in range(1, 10)), "[res]")
 
@@ -173,6 +176,10 @@ class TextEncoders:
     def device(self) -> str:
         """What kind of device they are on (`cpu`, `cuda`)."""
         return str(next(self.t5.parameters()).device.type)
+
+    def bytes_to_come(self, plan: Plan) -> int:
+        """Of their weights, those that are not yet where the plan has them work."""
+        return 0 if self.device == plan.text.split(":")[0] else bytes_of(self.clip) + bytes_of(self.t5)
 
     def to(self, device: str) -> None:
         self.clip.to(device)

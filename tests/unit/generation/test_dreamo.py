@@ -51,7 +51,7 @@ def test_four_in_one_batch_are_what_they_are_alone(ask, dreamo):
 def test_four_of_one_shape_go_through_the_transformer_at_once(ask, dreamo, monkeypatch):
     sizes = []
     whole = denoising.denoise
-    monkeypatch.setattr(denoising, "denoise", lambda jobs, model: sizes.append(len(jobs)) or whole(jobs, model))
+    monkeypatch.setattr(denoising, "denoise", lambda jobs, *more: sizes.append(len(jobs)) or whole(jobs, *more))
     dreamo.latents(*zip(*four(ask), strict=True))
     assert sizes == [4]
 
@@ -133,6 +133,22 @@ def test_the_second_image_runs_no_encoder_and_caches_change_no_byte(ask, own_set
     assert (fresh.encoder.references.hits, fresh.encoder.references.misses) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [(100e9, ["t5", "step", "step", "t5", "step", "step"]), (1e9, ["t5", "t5", "step", "step", "step", "step"])],
+)
+def test_prompts_are_encoded_when_their_batch_is_due_unless_memory_is_scarce(
+    free, expected, ask, own_settings, card, monkeypatch
+):
+    monkeypatch.setattr("core.generation.memory.free_bytes", lambda device: free)
+    generator = DreamO(card, replace(own_settings, batch_size=1), "cpu")
+    happened = []
+    generator.model.text.t5.register_forward_hook(lambda *_: happened.append("t5"))
+    given = [ask(prompt=prompt, steps=2) for prompt in ("a dog", "a cat")]
+    generator.latents(*zip(*given, strict=True), lambda *_: happened.append("step"))
+    assert happened == expected
+
+
 def test_each_step_is_told_and_a_cancelled_job_stops_within_one(ask, dreamo):
     told = []
     list(dreamo.generate(*zip(*[ask(), ask(steps=2)], strict=True), lambda *step: told.append(step)))
@@ -157,9 +173,9 @@ def test_out_of_memory_halves_the_batch_and_changes_no_picture(ask, own_settings
     expected = generator.latents(*asked)
     whole, sizes = denoising.denoise, []
 
-    def small(jobs, model):
+    def small(jobs, *more):
         sizes.append(len(jobs))
-        for step, latents in enumerate(whole(jobs, model)):
+        for step, latents in enumerate(whole(jobs, *more)):
             if len(jobs) > 1 and step == 1:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             yield latents
@@ -173,7 +189,7 @@ def test_out_of_memory_halves_the_batch_and_changes_no_picture(ask, own_settings
 
 
 def test_one_image_that_does_not_fit_is_a_clear_error(ask, dreamo, monkeypatch):
-    def never(jobs, model):
+    def never(*given):
         raise torch.OutOfMemoryError("CUDA out of memory")
         yield
 
@@ -182,8 +198,27 @@ def test_one_image_that_does_not_fit_is_a_clear_error(ask, dreamo, monkeypatch):
         dreamo.latents(*zip(*[ask((32, 32))], strict=True))
 
 
+def test_a_batch_whose_encoding_does_not_fit_is_halved(ask, own_settings, card, monkeypatch):
+    monkeypatch.setattr("core.generation.memory.free_bytes", lambda device: 100e9)
+    asked = [*zip(*[ask((32, 32), seed=seed) for seed in range(2)], strict=True)]
+    expected = DreamO(card, own_settings, "cpu").latents(*asked)
+    generator = DreamO(card, own_settings, "cpu")
+    whole, sizes = generator.encoder.encode, []
+
+    def crowded(orders, **more):
+        sizes.append(len(orders))
+        if len(orders) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(orders, **more)
+
+    monkeypatch.setattr(generator.encoder, "encode", crowded)
+    found = generator.latents(*asked)
+    assert sizes == [2, 1, 1]
+    assert all((one - other).abs().max() < 1e-4 for one, other in zip(found, expected, strict=True))
+
+
 def test_another_error_is_not_taken_for_a_lack_of_memory(ask, dreamo, monkeypatch):
-    def broken(jobs, model):
+    def broken(*given):
         raise RuntimeError("a bug")
         yield
 
@@ -299,8 +334,13 @@ def test_a_kind_with_role_vectors_for_this_base_uses_them(ask, tmp_path, dreamo)
     save_file({"dreamo_task_embedding.weight": torch.ones(1, 64)}, other)
     own = [replace(references[0], role=Role({"flux-dev": other}))]
     assert (dreamo.latents([request], [own])[0] - plain).abs().max() > 1e-3
+    steps: list[int] = []
+    foreign = [replace(references[0], role=Role({"flux-schnell": file}))]
     with pytest.raises(BadInput, match="no role for the base 'flux-dev'"):
-        dreamo.latents([request], [[replace(references[0], role=Role({"flux-schnell": file}))]])
+        dreamo.latents(
+            [replace(request, steps=1), request], [references, foreign], lambda step, _: steps.append(step)
+        )
+    assert not steps
     save_file({"dreamo_task_embedding.weight": torch.ones(1, 8)}, tmp_path / "bad.safetensors")
     bad = replace(references[0], role=Role({"flux-dev": tmp_path / "bad.safetensors"}))
     with pytest.raises(BadInput, match="of another width"):
@@ -350,34 +390,40 @@ def test_a_digest_of_the_golden_latent_is_not_all_zeros(cases):
     assert len(images) == len(cases)
 
 
-@pytest.mark.parametrize("part", ["encode", "decode"])
-def test_a_vae_that_does_not_fit_is_a_clear_error(part, ask, own_settings, card, monkeypatch):
+@pytest.mark.parametrize(
+    ("part", "said"), [("encode", "one image of 64x64 with 1 ref"), ("decode", "decoding an image")]
+)
+def test_a_vae_that_does_not_fit_is_a_clear_error(part, said, ask, own_settings, card, monkeypatch):
     generator = DreamO(card, own_settings, "cpu")
 
     def never(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(generator.model.vae, part, never)
-    with pytest.raises(OutOfMemory, match=f"{part[:-1]}ing .* does not fit"):
+    with pytest.raises(OutOfMemory, match=f"{said}.* does not fit into memory"):
         list(generator.generate(*zip(*[ask((32, 32))], strict=True)))
 
 
 def test_text_encoders_leave_before_a_batch_is_halved(ask, own_settings, card, monkeypatch):
-    generator = DreamO(card, own_settings, "cpu")
-    asked = [*zip(*[ask((32, 32), seed=seed) for seed in range(3)], strict=True)]
-    expected = generator.latents(*asked)
-    whole, sizes, left = denoising.denoise, [], []
+    """And have encoded by then what later batches need, for which they do not come back."""
+    monkeypatch.setattr("core.generation.memory.free_bytes", lambda device: 100e9)
+    asked = [ask((32, 32), seed=seed, prompt=f"a dog {steps}", steps=steps) for steps in (2, 3) for seed in (1, 2)]
+    expected = DreamO(card, own_settings, "cpu").latents(*zip(*asked, strict=True))
+    generator = DreamO(card, replace(own_settings, cache_gb=0.0), "cpu")
+    whole, happened = denoising.denoise, []
 
-    def crowded(jobs, model):
-        sizes.append(len(jobs))
-        if not left:
+    def crowded(jobs, *more):
+        happened.append(f"{len(jobs)} images")
+        if happened.count("2 images") == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(jobs, model)
+        return whole(jobs, *more)
 
     monkeypatch.setattr(denoising, "denoise", crowded)
-    monkeypatch.setattr(generator, "_has_text_beside", lambda: not left)
-    monkeypatch.setattr(generator.model.text, "to", left.append)
-    found = generator.latents(*asked)
-    assert sizes == [3, 3]
-    assert "cpu" in left
+    monkeypatch.setattr(generator, "_has_text_beside", lambda: True)
+    generator.model.text.t5.register_forward_hook(lambda *_: happened.append("T5"))
+    monkeypatch.setattr(generator.model.text, "to", lambda device: happened.append(f"to {device}"))
+    generator.model.plan = replace(generator.model.plan, text="cpu:0")
+    found = generator.latents(*zip(*asked, strict=True))
+    begun = ["to cpu:0", "T5", "2 images"]
+    assert happened == [*begun, "to cpu:0", "T5", "to cpu", "to cpu", "2 images", "2 images"]
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
