@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.generation.mapped import widen
 from benchmarks.generation.sizes import Size, build_model, build_transformer
 from core.generation.batches import Job, main_tensors, noise_of
-from core.generation.compiling import compile_decoder
+from core.generation.compiling import compile_decoder, rows_in_registers
 from core.generation.denoising import denoise
 from core.generation.float8 import quantize
 from core.generation.fused import FusedTransformer
@@ -56,7 +56,7 @@ def prepare(way: str, size: Size, device: str) -> tuple[Model, Steps]:
         quantize(fused)
     model = build_model(size, device, "resident", fused)
     if way in ("exact", "fp8"):
-        fused.compile_blocks()
+        fused.compile_blocks(backend=rows_in_registers)
         compile_decoder(model.vae)
     return model, lambda job: denoise([job], model)
 

@@ -42,7 +42,7 @@ def test_a_campaign_and_many_shapes_are_measured(capsys):
     with pytest.MonkeyPatch.context() as patch:
         compiled = FusedTransformer.compile_blocks
         decoder = ways.compile_decoder
-        patch.setattr(FusedTransformer, "compile_blocks", lambda self: compiled(self, backend="eager"))
+        patch.setattr(FusedTransformer, "compile_blocks", lambda self, **_: compiled(self, backend="eager"))
         patch.setattr(ways, "compile_decoder", lambda vae: decoder(vae, backend="eager"))
         generate.main(arguments)
     told = json.loads(capsys.readouterr().out)

@@ -6,8 +6,10 @@ import gc
 import os
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import sympy
 import torch
 from torch._dynamo.utils import counters
 
@@ -130,6 +132,27 @@ def test_a_model_that_is_dropped_is_freed_at_once_compiled_or_not():
         gc.enable()
 
 
+@pytest.mark.parametrize(("row", "held"), [(640, True), (3072, True), (16384, True), (16385, False)])
+def test_the_compiler_holds_rows_in_registers_that_fit(row, held, monkeypatch):
+    from torch._inductor.choices import InductorChoices
+
+    monkeypatch.setattr(InductorChoices, "should_use_persistent_reduction", staticmethod(lambda *_: False))
+    row_of = SimpleNamespace(reduction_numel=sympy.Integer(row))
+    assert compiling.choices().should_use_persistent_reduction(row_of, False) is held
+
+
+@pytest.mark.parametrize("row", [sympy.Integer(128), sympy.Symbol("tokens", integer=True) * 3072])
+def test_the_compiler_decides_itself_about_short_rows_and_such_of_unknown_length(row, monkeypatch):
+    from torch._inductor.choices import InductorChoices
+
+    asked = []
+    monkeypatch.setattr(
+        InductorChoices, "should_use_persistent_reduction", staticmethod(lambda *given: asked.append(given))
+    )
+    compiling.choices().should_use_persistent_reduction(SimpleNamespace(reduction_numel=row), False)
+    assert len(asked) == 1
+
+
 @pytest.fixture
 def kept_in(monkeypatch, tmp_path):
     """The environment's folder for compiled code, put back afterwards."""
@@ -142,7 +165,9 @@ def test_a_campaign_with_compiled_blocks_makes_the_same_images(ask, own_settings
     expected = DreamO(card, own_settings, "cpu").latents(*asked)
     compile_blocks = FusedTransformer.compile_blocks
     compile_decoder = compiling.compile_decoder
-    monkeypatch.setattr(FusedTransformer, "compile_blocks", lambda self: compile_blocks(self, backend="eager"))
+    monkeypatch.setattr(
+        FusedTransformer, "compile_blocks", lambda self, **_: compile_blocks(self, backend="eager")
+    )
     monkeypatch.setattr(compiling, "compile_decoder", lambda vae: compile_decoder(vae, backend="eager"))
     monkeypatch.setattr(compiling, "try_compiler", lambda device: "")
     found = DreamO(card, replace(own_settings, compile="on"), "cpu").latents(*asked)
