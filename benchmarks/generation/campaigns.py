@@ -110,7 +110,7 @@ def spent_of(calls: Sequence[Sequence[float]], steps: int) -> dict[str, float]:
     """Where the seconds went between the first and the last step of each call.
 
     Args:
-        calls: when each step was told, by call. On a GPU a batch's first is told as soon as it is queued.
+        calls: when each step was told, by call: on a GPU when the one before it is done.
         steps: of a batch.
 
     Returns:
