@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from core.generation.memory import bytes_of
 from core.settings import Settings
 
 log = logging.getLogger("dreamline")
+
+Backend = str | Callable[..., Any]
+"""What torch.compile takes as its backend."""
 
 NEEDS = "Install gcc, g++ and Python's headers (on Debian: gcc g++ python3-dev), or say DREAMLINE_COMPILE=off"
 
@@ -43,13 +46,17 @@ def prepare(transformer: Any, vae: Any, settings: Settings, device: str) -> None
         return
     keep_between_processes(code_cache.folder_of(settings))
     code_cache.make_room(settings)
-    wrong = try_compiler(device)
+    backend: Backend = rows_in_registers
+    wrong = try_compiler(device, backend)
+    if wrong and not try_compiler(device, "inductor"):
+        log.warning("this torch does not hold rows in registers (%s): images take a little longer", wrong)
+        backend, wrong = "inductor", ""
     if wrong and asked == "on":
         raise BadInput.at(where, f"nothing can be compiled for {device} here ({wrong})", NEEDS)
     if wrong:
         log.warning("nothing can be compiled for %s here (%s): images take longer. %s", device, wrong, NEEDS)
         return
-    transformer.compile_blocks(backend=rows_in_registers)
+    transformer.compile_blocks(backend=backend)
     compile_decoder(vae)
     log.info("transformer and decoder are compiled at their first use, and kept in %s", os.environ[KEPT_IN])
 
@@ -108,14 +115,17 @@ def has_compiler(kind: str) -> bool:
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++"))
 
 
-def try_compiler(device: str) -> str:
-    """Compiles a sum; what went wrong in a line, or nothing."""
+def try_compiler(device: str, backend: Backend) -> str:
+    """Compiles sums of rows; what went wrong in a line, or nothing."""
     import torch
 
     if not has_compiler(device.split(":")[0]):
         return "there is no compiler"
     try:
-        torch.compile(lambda x: x + x.sum())(torch.ones(64, device=device))
+        rows = torch.ones(64, 640, device=device)
+        made = torch.compile(lambda x: x + x.sum(-1, keepdim=True), backend=backend)(rows)
+        if not torch.all(made == 641):
+            return f"1 + 640 became {made.flatten()[0]}"
     except Exception as error:
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     return ""

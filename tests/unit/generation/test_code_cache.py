@@ -116,7 +116,7 @@ def test_room_is_made_before_a_process_compiles(home: Settings, monkeypatch: pyt
             seen.append([path for path in code_cache.folder_of(home).rglob("*") if path.is_file()])
 
     monkeypatch.setenv(compiling.KEPT_IN, "")
-    monkeypatch.setattr(compiling, "try_compiler", lambda device: "")
+    monkeypatch.setattr(compiling, "try_compiler", lambda *_: "")
     monkeypatch.setattr(compiling, "compile_decoder", lambda vae: None)
     put(home, "triton/0/kernel/k.cubin", days=9, size=11 * KB)
     compiling.prepare(Told(), None, replace(home, compile="on"), "cpu")

@@ -169,7 +169,7 @@ def test_a_campaign_with_compiled_blocks_makes_the_same_images(ask, own_settings
         FusedTransformer, "compile_blocks", lambda self, **_: compile_blocks(self, backend="eager")
     )
     monkeypatch.setattr(compiling, "compile_decoder", lambda vae: compile_decoder(vae, backend="eager"))
-    monkeypatch.setattr(compiling, "try_compiler", lambda device: "")
+    monkeypatch.setattr(compiling, "try_compiler", lambda *_: "")
     found = DreamO(card, replace(own_settings, compile="on"), "cpu").latents(*asked)
     assert all((one - other).abs().max() < 1e-5 for one, other in zip(found, expected, strict=True))
     assert os.environ[compiling.KEPT_IN] == str(own_settings.home / "cache" / "compiled")
@@ -192,12 +192,32 @@ def test_without_a_compiler_images_are_made_all_the_same(ask, own_settings, card
 
 
 def test_a_compiler_that_fails_is_told(monkeypatch, kept_in):
-    def broken(work):
+    def broken(work, backend):
         raise RuntimeError("Python.h: No such file or directory\nand more")
 
     monkeypatch.setattr(torch, "compile", broken)
     monkeypatch.setattr(compiling, "has_compiler", lambda kind: True)
-    assert compiling.try_compiler("cpu") == "RuntimeError: Python.h: No such file or directory"
+    assert compiling.try_compiler("cpu", "inductor") == "RuntimeError: Python.h: No such file or directory"
+
+
+def test_a_compiler_that_computes_something_else_is_told(monkeypatch, kept_in):
+    monkeypatch.setattr(compiling, "has_compiler", lambda kind: True)
+    wrong = compiling.try_compiler("cpu", lambda graph, inputs: lambda *given: [given[-1] * 2])
+    assert wrong == "1 + 640 became 2.0"
+
+
+def test_where_the_compiler_takes_no_advice_it_decides_itself(monkeypatch, kept_in, own_settings, caplog):
+    taken = []
+    transformer = SimpleNamespace(compile_blocks=lambda backend: taken.append(backend))
+    monkeypatch.setattr(compiling, "compile_decoder", lambda vae: None)
+    failing = {compiling.rows_in_registers: "ImportError: no such hook", "inductor": ""}
+    monkeypatch.setattr(compiling, "try_compiler", lambda device, backend: failing[backend])
+    compiling.prepare(transformer, None, replace(own_settings, compile="on"), "cpu")
+    assert taken == ["inductor"]
+    assert "no such hook" in caplog.text
+    failing[compiling.rows_in_registers] = ""
+    compiling.prepare(transformer, None, replace(own_settings, compile="on"), "cpu")
+    assert taken == ["inductor", compiling.rows_in_registers]
 
 
 def test_pictures_of_any_size_are_decoded_by_one_compiled_decoder(golden):
