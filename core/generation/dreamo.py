@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dreamline")
 
+ENCODING = "encoding prompts and references"
+
 
 class DreamO:
     """The generator of every card that says `generator = "dreamo"`.
@@ -140,7 +142,7 @@ class DreamO:
         wait = waiter(self.model.device)
         while waiting:
             batch = waiting.pop(0)
-            begun, finished = step, {}
+            begun, finished, jobs = step, {}, []
             try:
                 jobs = [encoded[one.index] for one in batch] if encoded else self.encoder.encode(batch)
                 with self.model.denoising():
@@ -154,6 +156,8 @@ class DreamO:
                 if not is_out_of_memory(error):
                     raise
                 text_leaves = self._has_text_beside()
+                if not jobs and not text_leaves:
+                    raise does_not_fit(ENCODING) from error
                 again = [batch] if text_leaves else self._halve(batch, error)
             else:
                 yield finished
@@ -161,15 +165,16 @@ class DreamO:
             self._free()
             waiting[:0] = again
             if text_leaves:
-                encoded = encoded or self._encode_first(waiting, text_leaves=True)
+                self.encoder.crowded = True
+                encoded = encoded or self._encode_first(waiting)
                 self.model.text.to("cpu")
             total, step = total + len(again) * batch[0].request.steps - batch[0].request.steps, begun
 
-    def _encode_first(self, batches: Sequence[Sequence[Order]], *, text_leaves: bool = False) -> dict[int, Job]:
+    def _encode_first(self, batches: Sequence[Sequence[Order]]) -> dict[int, Job]:
         """All jobs by index, while no transformer is at work beside the encoders."""
         orders = [one for batch in batches for one in batch]
-        with memory_for("encoding prompts and references"):
-            return {job.index: job for job in self.encoder.encode(orders, first=True, text_leaves=text_leaves)}
+        with memory_for(ENCODING):
+            return {job.index: job for job in self.encoder.encode(orders, first=True)}
 
     def _has_text_beside(self) -> bool:
         """Whether the text encoders occupy room on the device that they could leave."""
@@ -215,7 +220,11 @@ def memory_for(what: str) -> Iterator[None]:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise OutOfMemory(f"{what} does not fit into memory: set DREAMLINE_MEMORY to model or group") from error
+        raise does_not_fit(what) from error
+
+
+def does_not_fit(what: str) -> OutOfMemory:
+    return OutOfMemory(f"{what} does not fit into memory: set DREAMLINE_MEMORY to model or group")
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

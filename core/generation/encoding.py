@@ -30,10 +30,15 @@ MEMORY_FOR_CACHE = 2_000_000_000
 
 
 class Encoder:
-    """The text encoders and the VAE's encoder of one model, with what they have made before."""
+    """The text encoders and the VAE's encoder of one model, with what they have made before.
+
+    Attributes:
+        crowded: a batch did not fit beside the text encoders, which now leave the device after their work.
+    """
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self.model = model
+        self.crowded = False
         self.sparing = settings.reference_tokens == "not-white"
         disk = int(settings.cache_gb * 1e9 / 2)
         self.prompts, self.references = (
@@ -44,8 +49,12 @@ class Encoder:
     @property
     def comes_first(self) -> bool:
         """Whether everything has to be encoded before the first step, since memory does not hold all models."""
-        plan, text = self.model.plan, self.model.text
-        return plan.mode in ("model", "group") or is_scarce(self.model.device, text.bytes_to_come(plan))
+        return self.text_leaves or is_scarce(self.model.device, self.model.text.bytes_to_come(self.model.plan))
+
+    @property
+    def text_leaves(self) -> bool:
+        """Whether the text encoders don't stay on the device beside the transformer."""
+        return self.crowded or self.model.plan.mode in ("model", "group")
 
     def orders(self, requests: Sequence[Request], references: Sequence[Sequence[Preparation]]) -> list[Order]:
         """What is asked for, as far as it is known before anything is encoded.
@@ -70,22 +79,20 @@ class Encoder:
             for index, (request, given) in enumerate(zip(requests, references, strict=True))
         ]
 
-    def encode(self, orders: Sequence[Order], *, first: bool = False, text_leaves: bool = False) -> list[Job]:
+    def encode(self, orders: Sequence[Order], *, first: bool = False) -> list[Job]:
         """A job for each.
 
         Args:
             orders: of one batch, or of all.
-            first: before the first step; the text encoders then leave the device where the mode wants that, and
-                where they had nothing to do.
-            text_leaves: they leave it in any case.
+            first: before the first step; the text encoders then leave the device where they don't stay, and where
+                they had nothing to do.
         """
         text = self.model.text
         before = text.encoded
         with kernels(self.model.device):
             prompts = dict.fromkeys(prompt for order in orders for prompt in texts_of(order.request))
             words = {prompt: self._words(prompt) for prompt in prompts}
-            spare = text.encoded == before or self.model.plan.mode in ("model", "group")
-            if text_leaves or (first and spare):
+            if first and (self.text_leaves or text.encoded == before):
                 text.to("cpu")
             return [self._job(order, words) for order in orders]
 

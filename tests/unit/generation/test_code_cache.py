@@ -124,48 +124,63 @@ def test_room_is_made_before_a_process_compiles(home: Settings, monkeypatch: pyt
 
 
 PROGRAM = """
+import sys
+
 import torch
 from torch._dynamo.utils import counters
 
 from core.generation.compiling import rows_in_registers
 
-compiled = torch.compile(lambda x: (x + x.sum()).relu(), backend=rows_in_registers)
-assert compiled(torch.ones(8)).tolist() == [9.0] * 8
+backend = {"rows": rows_in_registers, "torch": "inductor"}[sys.argv[1]]
+assert torch.compile(lambda x: (x + x.sum()).relu(), backend=backend)(torch.ones(8)).tolist() == [9.0] * 8
 print(counters["inductor"]["fxgraph_cache_hit"])
 """
 
 
-@pytest.mark.skipif(not compiling.has_compiler("cpu"), reason="there is no compiler")
+def found_when_compiling(home: Settings, backend: str = "rows") -> int:
+    """How many graphs a process of its own finds compiled."""
+    folder = code_cache.folder_of(home)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, backend],
+        env={**os.environ, compiling.KEPT_IN: str(folder), "TORCHINDUCTOR_VEC_ISA_OK": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return int(done.stdout)
+
+
+needs_a_compiler = pytest.mark.skipif(not compiling.has_compiler("cpu"), reason="there is no compiler")
+
+
+@needs_a_compiler
+def test_what_torch_has_compiled_by_other_choices_is_not_taken(home: Settings) -> None:
+    assert found_when_compiling(home, "torch") == 0
+    assert found_when_compiling(home, "rows") == 0
+    assert found_when_compiling(home, "rows") == 1
+    assert found_when_compiling(home, "torch") == 1
+
+
+@needs_a_compiler
 def test_a_process_compiles_again_what_it_misses(home: Settings) -> None:
     folder = code_cache.folder_of(home)
-    environment = {**os.environ, compiling.KEPT_IN: str(folder), "TORCHINDUCTOR_VEC_ISA_OK": "0"}
-
-    def run() -> int:
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return int(done.stdout)
 
     def grow_old() -> None:
         for path in folder.rglob("*"):
             os.utime(path, (time.time() - 40 * 86_400,) * 2)
 
-    assert run() == 0
+    assert found_when_compiling(home) == 0
     grow_old()
     found = code_cache.find_unused(home, days=30)
     code = [one for one in found if one.path.parent == folder]
     assert code
     code_cache.drop(code)
-    assert run() == 1, "the graph was found, and its code compiled again"
+    assert found_when_compiling(home) == 1, "the graph was found, and its code compiled again"
     graphs = [one for one in found if one not in code]
     code_cache.drop(graphs)
-    assert run() == 1, "what was used since it was found has stayed"
+    assert found_when_compiling(home) == 1, "what was used since it was found has stayed"
     grow_old()
     code_cache.drop(graphs)
-    assert run() == 0
+    assert found_when_compiling(home) == 0

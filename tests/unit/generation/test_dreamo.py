@@ -198,23 +198,34 @@ def test_one_image_that_does_not_fit_is_a_clear_error(ask, dreamo, monkeypatch):
         dreamo.latents(*zip(*[ask((32, 32))], strict=True))
 
 
-def test_a_batch_whose_encoding_does_not_fit_is_halved(ask, own_settings, card, monkeypatch):
+def test_what_can_not_be_encoded_beside_the_text_encoders_is_encoded_without(ask, own_settings, card, monkeypatch):
     monkeypatch.setattr("core.generation.memory.free_bytes", lambda device: 100e9)
     asked = [*zip(*[ask((32, 32), seed=seed) for seed in range(2)], strict=True)]
     expected = DreamO(card, own_settings, "cpu").latents(*asked)
     generator = DreamO(card, own_settings, "cpu")
-    whole, sizes = generator.encoder.encode, []
+    whole, happened = generator.encoder.encode, []
 
     def crowded(orders, **more):
-        sizes.append(len(orders))
-        if len(orders) > 1:
+        happened.append((len(orders), more))
+        if len(happened) == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return whole(orders, **more)
 
     monkeypatch.setattr(generator.encoder, "encode", crowded)
+    monkeypatch.setattr(generator, "_has_text_beside", lambda: True)
+    monkeypatch.setattr(generator.model.text, "to", happened.append)
     found = generator.latents(*asked)
-    assert sizes == [2, 1, 1]
-    assert all((one - other).abs().max() < 1e-4 for one, other in zip(found, expected, strict=True))
+    assert happened == [(2, {}), (2, {"first": True}), "cpu", "cpu"]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    generator.latents(*asked)
+    assert happened[4:] == [(2, {"first": True}), "cpu"], "they leave after their work in later calls, too"
+
+
+def test_batches_share_what_holds_the_queue_short(ask, own_settings, card, monkeypatch):
+    made, whole = [], denoising.waiter
+    monkeypatch.setattr(denoising, "waiter", lambda device: made.append(device) or whole(device))
+    DreamO(card, replace(own_settings, batch_size=1), "cpu").latents(*zip(ask(), ask(), strict=True))
+    assert made == ["cpu"]
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(ask, dreamo, monkeypatch):
@@ -391,7 +402,7 @@ def test_a_digest_of_the_golden_latent_is_not_all_zeros(cases):
 
 
 @pytest.mark.parametrize(
-    ("part", "said"), [("encode", "one image of 64x64 with 1 ref"), ("decode", "decoding an image")]
+    ("part", "said"), [("encode", "encoding prompts and references"), ("decode", "decoding an image")]
 )
 def test_a_vae_that_does_not_fit_is_a_clear_error(part, said, ask, own_settings, card, monkeypatch):
     generator = DreamO(card, own_settings, "cpu")

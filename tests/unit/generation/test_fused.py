@@ -203,7 +203,15 @@ def test_a_compiler_that_fails_is_told(monkeypatch, kept_in):
 def test_a_compiler_that_computes_something_else_is_told(monkeypatch, kept_in):
     monkeypatch.setattr(compiling, "has_compiler", lambda kind: True)
     wrong = compiling.try_compiler("cpu", lambda graph, inputs: lambda *given: [given[-1] * 2])
-    assert wrong == "1 + 640 became 2.0"
+    assert wrong == "1 + 3072 became 2.0"
+
+
+def test_a_backend_that_fails_says_why(monkeypatch, kept_in):
+    def broken(graph, inputs):
+        raise ImportError("no such hook")
+
+    monkeypatch.setattr(compiling, "has_compiler", lambda kind: True)
+    assert compiling.try_compiler("cpu", broken) == "ImportError: no such hook"
 
 
 def test_where_the_compiler_takes_no_advice_it_decides_itself(monkeypatch, kept_in, own_settings, caplog):
