@@ -43,6 +43,8 @@ from core.recipes import encode_image
 from core.requests import Image
 
 PARTS = ("ceilings", "ways", "white", "rest", "profile", "agreement", "mixed", "campaign", "first")
+OF_EXACT = {"white", "mixed", "campaign"}
+"""Parts that are measured of the way exact alone."""
 
 
 @dataclass(frozen=True)
@@ -205,9 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     faulthandler.dump_traceback_later(options.trace_after, repeat=True, file=2)
-    alone = {"white", "mixed", "campaign"} & {*options.parts}
-    if alone and "exact" not in options.ways:
-        parser.error(f"the way exact is the one that has the part {min(alone)}: add it to --ways")
+    of_exact = OF_EXACT.intersection(options.parts)
+    if of_exact and "exact" not in options.ways:
+        parser.error(f"the way exact is the one that has the part {min(of_exact)}: add it to --ways")
     if "campaign" in options.parts and options.steps and options.steps < 3:
         parser.error("a campaign needs three steps an image to tell them from what is between images")
     if "first" in options.parts and len(options.parts) > 1:
@@ -253,7 +255,7 @@ def _measure(size: Size, device: str, options: argparse.Namespace, report: Repor
     figures: list[Figure] = []
     profiles: dict[str, Any] = {}
     for way in options.ways:
-        if not {"ways", "white", "profile", "mixed", "campaign"} & set(parts):
+        if not {"ways", "profile", *OF_EXACT} & set(parts):
             break
         model, steps = prepare(way, size, device)
         if "ways" in parts:

@@ -155,16 +155,16 @@ class DreamO:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                text_leaves = self._has_text_beside()
-                if not jobs and not text_leaves:
+                crowded = self._has_text_beside()
+                if not jobs and not crowded:
                     raise does_not_fit(ENCODING) from error
-                again = [batch] if text_leaves else self._halve(batch, error)
+                again = [batch] if crowded else self._halve(batch, error)
             else:
                 yield finished
                 continue
             self._free()
             waiting[:0] = again
-            if text_leaves:
+            if crowded:
                 self.encoder.crowded = True
                 encoded = encoded or self._encode_first(waiting)
                 self.model.text.to("cpu")
