@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +14,13 @@ from orchestrator.working.messages import Batch, Drop, Finish, Stored
 
 @dataclass(slots=True)
 class InHand:
-    """A batch that a child has. `begun` is when it said that it is at it; `soon`, that it is about to end."""
+    """A batch that a child has. `begun` is when it said that it is at it; `soon`, that it is about to end.
+
+    `payloads` are those that were not dropped: a claim belongs to the last batch that it was handed out in.
+    """
 
     number: int
-    payloads: Mapping[int, Mapping[str, Any]]
+    payloads: dict[int, Mapping[str, Any]]
     about: Mapping[str, Any]
     begun: float | None = None
     soon: bool = False
@@ -55,6 +59,7 @@ class Hands:
     ) -> Batch:
         """New claims as a batch for the child."""
         self._last += 1
+        self._forget({one.id for one in claims})
         self.open.update({one.id: one for one in claims})
         self.batches.append(InHand(self._last, {one["id"]: one for one in payloads}, about))
         return Batch(self._last, tuple(payloads), about, follows)
@@ -109,7 +114,13 @@ class Hands:
         """Takes claims out of hand; what children have to be told."""
         for work in ids:
             self.answered(work)
+        self._forget(ids)
         return Drop(ids)
+
+    def _forget(self, ids: AbstractSet[int]) -> None:
+        for batch in self.batches:
+            for work in ids & batch.payloads.keys():
+                del batch.payloads[work]
 
     def _unmade(self, batches: Sequence[InHand]) -> list[Claim]:
         return [

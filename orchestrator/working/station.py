@@ -45,10 +45,13 @@ class Station:
         return self._wire
 
     def start(self) -> None:
-        """Starts the process unless it runs; it says `Ready` once its plugins are loaded."""
-        if self._process is not None and self._process.poll() is None:
+        """Starts the process unless there is one; it says `Ready` once its plugins are loaded.
+
+        One that has ended is there until it was heard to its end and stopped: what it said last is not lost, and
+        whoever hears the end settles what it was at.
+        """
+        if self._process is not None:
             return
-        self.stop()
         self._lines.clear()
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(

@@ -348,3 +348,32 @@ def test_a_lost_claim_and_a_lost_file_cost_their_neighbours_nothing(
         again = supervisor._desk.keep(connection, store, [results[0], results[1], results[4]], ME)
     assert again == {batch[0].id, batch[4].id}
     assert rows(database, "select count(*) from event where kind = 'job.done'") == [(3,)]
+
+
+def test_what_a_process_said_before_it_ended_is_heard_before_another_takes_its_place(
+    supervise: Any,
+    settings: Settings,
+    database: Database,
+    store: Storage,
+    seed_jobs: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DREAMLINE_HOME", str(settings.home))
+    first, second = seed_jobs(2)
+    supervisor = supervise(Making())
+    finisher = supervisor._finisher
+    hand_over(database, supervisor, "model")
+    try:
+        finisher.start()
+        assert finisher.wire.poll(60)
+        supervisor._look_at(Stored(first, {"sha256": "0" * 64}, 1.0))
+        ended = finisher._process
+        ended.kill()
+        ended.wait()
+        supervisor._look_at(Stored(second, {"sha256": "0" * 64}, 1.0))
+        assert finisher._process is ended, "its last words lie in the wire yet"
+        supervisor._hear(finisher)
+        assert set(supervisor._hands.finishing) == {first, second}, "both go to the next process"
+        assert finisher._process.poll() is None
+    finally:
+        supervisor.stop()

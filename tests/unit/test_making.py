@@ -18,6 +18,7 @@ from core.requests import Image, Preparation, Request
 from core.settings import Settings
 from orchestrator.records.storage import Storage, open_storage
 from orchestrator.working.chores import Chores
+from orchestrator.working.claims import Claim
 from orchestrator.working.hands import Hands
 from orchestrator.working.inbox import Inbox
 from orchestrator.working.likes import Likes
@@ -228,6 +229,20 @@ def test_a_batch_that_is_unwanted_for_long_is_noticed() -> None:
     hands.begun(batch.number)
     assert batch.unwanted_for(20.0, hands.open) == 0
     assert batch.unwanted_for(25.0, hands.open) == 5
+
+
+def test_what_was_given_back_and_claimed_again_belongs_to_its_new_batch_alone() -> None:
+    hands = Hands()
+    first, again = (Claim(1, "key", fence, 1, "pin", "batch", alone=False) for fence in (1, 2))
+    other = Claim(2, "key", 1, 1, "pin", "batch", alone=False)
+    old = hands.take([first, other], [payload(1), payload(2)], {}, follows=False)
+    hands.begun(old.number)
+    hands.drop(frozenset({1}))
+    new = hands.take([again], [payload(1)], {}, follows=True)
+    assert hands.under_way() == [other]
+    assert hands.not_begun() == [again]
+    assert hands.finished(old.number) == [other], "it was never asked for what another batch is to make"
+    assert hands.finished(new.number) == [again]
 
 
 def test_chores_keep_nobody_waiting_and_are_done_once_for_all_who_ask_meanwhile() -> None:
