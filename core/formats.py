@@ -54,10 +54,17 @@ def shape(name: str, card: ModelCard) -> Shape | None:
     wanted = wanted_size(name)
     if wanted is None:
         return None
-    width, height = native = native_size(wanted, card)
+    native = native_size(wanted, card)
+    return Shape(name, native, crop_size(native, wanted), wanted)
+
+
+def crop_size(made: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """The largest part of what was made that has the proportions of `wanted`, pixels; at least one each way."""
+    width, height = made
     across = wanted[0] / wanted[1]
-    crop = (width, round(width / across)) if across >= width / height else (round(height * across), height)
-    return Shape(name, native, crop, wanted)
+    if across >= width / height:
+        return width, max(1, round(width / across))
+    return max(1, round(height * across)), height
 
 
 def native_size(wanted: tuple[int, int], card: ModelCard) -> tuple[int, int]:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad input (nothing was written), 3 ended with im
 
 from __future__ import annotations
 
+import getpass
 import importlib
 import json
 import sys
@@ -23,6 +24,7 @@ COMMANDS = {
     "clean": "Say what is of no use any more: old events, images, previews; --delete lets it go.",
     "dashboard": "Open the dashboard in a browser.",
     "db": "The database: upgrade, status, url.",
+    "deliver": "Write what was approved, marked, with a manifest of who said yes.",
     "demo": "Make a first campaign, with pictures that come along.",
     "doctor": "Check database, broker, storage and plugins; --fix mends what it can.",
     "generate": "Make images of one prompt, without a campaign.",
@@ -114,3 +116,11 @@ def report(error: DreamlineError) -> None:
 def print_json(value: Any) -> None:
     """What `--json` prints: one document on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def user_name() -> str:
+    """The name of whoever runs this; empty where the machine knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

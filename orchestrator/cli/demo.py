@@ -30,6 +30,7 @@ def command(settings: Settings, output: Path | None) -> None:
     home = "" if settings.home == default_home() else f"DREAMLINE_HOME={settings.home} "
     program = "dreamline" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
     click.echo(f"Review them in a browser: {home}{program} dashboard")
+    click.echo(f"Then write what you approved: {home}{program} deliver {DEMO}")
     sys.exit(code)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import click
 from core.errors import BadInput
 from core.settings import Settings
 from orchestrator.cli import plan as plan_command
-from orchestrator.cli import print_json
+from orchestrator.cli import print_json, user_name
 from orchestrator.cli.fetching import show_fetching
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def run_campaign(settings: Settings, file: Path, asked: Asked = Asked()) -> int:
     """
     from core import registry
     from orchestrator import campaigns, gating
-    from orchestrator.export import export, list_exports
+    from orchestrator.delivering.export import export, list_exports
     from orchestrator.planning.expand import read_brief
     from orchestrator.progress import read_progress
     from orchestrator.records.database import Database
@@ -105,7 +104,7 @@ def run_campaign(settings: Settings, file: Path, asked: Asked = Asked()) -> int:
     _look_ahead(settings, database, plan, asked)
     pilot, anyway = asked.pilot, asked.anyway
     outlook = campaigns.record(
-        database, store, plugins, plan, start=True, pilot=pilot, anyway=anyway, owner=_user()
+        database, store, plugins, plan, start=True, pilot=pilot, anyway=anyway, owner=user_name()
     )
     gating.judge(database, plugins, thorough=True)
     begun = database.patiently(lambda connection: read_progress(connection, brief.campaign)[0])
@@ -149,14 +148,6 @@ def _look_ahead(settings: Settings, database: Database, plan: Plan, asked: Asked
         plan_command.describe(prospect)
     if prospect.over is not None and not asked.anyway:
         raise BadInput(prospect.over)
-
-
-def _user() -> str:
-    """The name of whoever runs this; empty where the machine knows none."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""
 
 
 def _wait(

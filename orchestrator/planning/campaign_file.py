@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.planning.brief_file import Market, StructuredPrompt, Value, describe, name_prompt_keys
-from orchestrator.planning.document import Document, Place, read_document
+from orchestrator.planning.document import Document, Place, parse_document, read_document
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.mistakes import KEY, find_mistakes, known_keys, repair, without_mark
 from orchestrator.planning.stops import GRAMMAR
@@ -277,7 +277,20 @@ def read_campaign_file(path: Path, findings: Findings) -> Told:
     Raises:
         BadInput: it is no file of keys at all.
     """
-    value, document = _name_keys(read_document(path, findings), findings)
+    return _check(read_document(path, findings), findings)
+
+
+def read_campaign_text(text: str, path: Path, findings: Findings) -> Told:
+    """The same of a campaign file's text, as it was read from `path` before.
+
+    Raises:
+        BadInput: it is no text of keys at all.
+    """
+    return _check(parse_document(text, path, findings), findings)
+
+
+def _check(document: Document, findings: Findings) -> Told:
+    value, document = _name_keys(document, findings)
     entries = value.get("references")
     names = tuple(entries) if isinstance(entries, Mapping) else ()
     try:

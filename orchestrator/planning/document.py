@@ -85,7 +85,17 @@ def read_document(
     Raises:
         BadInput: the file can't be read, or is neither YAML nor JSON, or is too large or deep.
     """
-    text = _read_text(path)
+    return parse_document(_read_text(path), path, findings, shown_in)
+
+
+def parse_document(
+    text: str, path: Path, findings: Findings, shown_in: str = "docs/campaign-file.md shows a whole campaign file"
+) -> Document:
+    """The same of a text that was read from `path`.
+
+    Raises:
+        BadInput: as `read_document` does.
+    """
     if path.suffix.lower() == ".json":
         value, lines = _read_json(text, path, findings)
     else:

@@ -23,7 +23,7 @@ from dashboard.listing import read_items
 from dashboard.questions import Question, read_counts
 from orchestrator import campaigns, gating
 from orchestrator.cli import cli
-from orchestrator.export import list_exports
+from orchestrator.delivering.export import list_exports
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.plan import make_plan
 from orchestrator.progress import read_progress

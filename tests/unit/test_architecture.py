@@ -24,12 +24,13 @@ MAY_IMPORT = {
 }
 """By top-level package: the packages of ours that it may import. A plugin may not import another plugin."""
 
-ROOMS = ("records", "planning", "working", "reviewing")
+ROOMS = ("records", "planning", "working", "reviewing", "delivering")
 MAY_ENTER = {
     "records": {"records"},
     "planning": {"records", "planning"},
     "working": {"records", "planning", "working"},
     "reviewing": {"records", "planning", "reviewing"},
+    "delivering": {"records", "planning", "reviewing", "delivering"},
 }
 """Within the orchestrator: records know nothing above them, planning never works, reviewing never runs."""
 

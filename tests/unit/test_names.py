@@ -16,7 +16,7 @@ from PIL import Image
 from core.errors import BadInput
 from core.registry import Registry
 from core.settings import Settings
-from orchestrator.export import MARK, Export, export
+from orchestrator.delivering.export import MARK, Export, export
 from orchestrator.planning.expand import Brief, read_brief
 from orchestrator.planning.names import MAX_BYTES, Naming
 from orchestrator.planning.templates import TemplateMistake, read_template

@@ -1,4 +1,4 @@
-"""A campaign's images as files with names that a person can read.
+"""A campaign's images as files with names that a person can read, to look at: approved or not.
 
 The store keeps files by content; this copies them to `row-variant-format-seed.png`, or to what the campaign file
 calls them. A file that is there with the right content is left alone. One whose name ends in .jpg is a JPEG, and
@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection
 
 from core.errors import BadInput
 from core.images import on_white, read_picture
-from orchestrator.planning.keys import variant_key
+from orchestrator.delivering.file_names import file_names
+from orchestrator.delivering.items import read_items
 from orchestrator.planning.names import Naming
-from orchestrator.planning.templates import TemplateMistake
 from orchestrator.records.storage import Storage
 
 JPEG_ENDINGS = (".jpg", ".jpeg")
@@ -42,53 +41,17 @@ class Export:
 def list_exports(connection: Connection, campaign: str, naming: Naming | None = None) -> list[Export]:
     """The finished images of a campaign with their file names, in the order of its rows.
 
-    What gates hold back is left out, unless a person approved it.
+    What people rejected is left out, and what gates hold back unless a person approved it.
 
     Raises:
         BadInput: two images have one name, or one has none: the campaign was planned anew meanwhile.
     """
-    rows = connection.execute(
-        text("""
-        select item.row_key, item.variant, item.seed, item.format, asset.sha256, asset.size, brief_row.data
-        from item join campaign on campaign.id = item.campaign_id join asset on asset.job_id = item.job_id
-        left join brief_row on brief_row.campaign_id = campaign.id and brief_row.key = item.row_key
-        where campaign.name = :name and not item.obsolete
-            and (item.gate not in ('held', 'ready') or item.verdict = 'approved')
-        order by brief_row.number, item.id
-        """),
-        {"name": campaign},
-    ).all()
-    names: dict[str, Export] = {}
-    for row in rows:
-        name = _usual_name(row, names) if naming is None else _said_name(row, names, naming, campaign)
-        names[name] = Export(name, row.sha256, row.size)
-    return list(names.values())
-
-
-def _usual_name(
-    row: Row[tuple[str, dict[str, object], int, str, str, int, object]], taken: dict[str, Export]
-) -> str:
-    words = [row.row_key, *(str(value) for value in row.variant.values()), row.format]
-    name = "-".join(filter(None, (slug(word) for word in words))) + f"-s{row.seed}"
-    if f"{name}.png" in taken:
-        name = f"{name}-{variant_key({**row.variant, 'row': row.row_key})}"
-    return f"{name}.png"
-
-
-def _said_name(
-    row: Row[tuple[str, dict[str, object], int, str, str, int, object]],
-    taken: dict[str, Export],
-    naming: Naming,
-    campaign: str,
-) -> str:
-    where = f"campaign {campaign}, row {row.row_key}"
-    try:
-        name = naming.name(row.data or {}, row.variant, row.seed, row.format)
-    except TemplateMistake as mistake:
-        raise BadInput.at(where, mistake.what, mistake.mend) from mistake
-    if name in taken:
-        raise BadInput.at(where, f"{name} is the name of another image too", "Plan the campaign again")
-    return name
+    items = read_items(connection, campaign)
+    return [
+        Export(name, item.sha256, item.size)
+        for name, item in zip(file_names(campaign, items, naming), items, strict=True)
+        if item.sha256 and not item.kept_back
+    ]
 
 
 def export(store: Storage, exports: list[Export], folder: Path) -> int:
@@ -136,8 +99,3 @@ def _mark_in(path: Path) -> str:
         return ""
     text_ = comment.decode("ascii", errors="replace") if isinstance(comment, bytes) else str(comment)
     return text_.removeprefix(MARK) if text_.startswith(MARK) else ""
-
-
-def slug(word: str) -> str:
-    """Letters, digits and hyphens of a word, at most 40, for file names on every system."""
-    return re.sub(r"[^\w]+", "-", word.lower(), flags=re.UNICODE).strip("-_")[:40]
