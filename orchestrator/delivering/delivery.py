@@ -88,7 +88,7 @@ def deliver_archive(store: Storage, order: Order, path: Path, by: str, progresse
             for number, one in enumerate(order.deliverables, start=1):
                 data = _render(store, one)
                 archive.writestr(one.name, data)
-                lines.append(_line(one, data))
+                lines.append(_line(one, len(data), hashlib.sha256(data).hexdigest()))
                 progressed(number, len(order.deliverables))
             manifest = _manifest(order, lines, by)
             archive.writestr(CSV, manifest.as_csv())
@@ -151,12 +151,12 @@ def _bring(store: Storage, one: Deliverable, folder: Path, before: Line | None) 
     path = folder / one.name
     there = _digest(path)
     if before is not None and (before.image, before.made, before.sha256) == (one.item.sha256, one.made, there):
-        return _line(one, path.read_bytes()), False
+        return _line(one, before.bytes, before.sha256), False
     data = _render(store, one)
-    if there == hashlib.sha256(data).hexdigest():
-        return _line(one, data), False
-    _write(path, data)
-    return _line(one, data), True
+    sha256 = hashlib.sha256(data).hexdigest()
+    if there != sha256:
+        _write(path, data)
+    return _line(one, len(data), sha256), there != sha256
 
 
 def _take_away(folder: Path, lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -178,10 +178,10 @@ def _take_away(folder: Path, lines: list[Line]) -> tuple[tuple[str, ...], tuple[
 def _render(store: Storage, one: Deliverable) -> bytes:
     source = f"image {one.item.sha256}"
     ending = PurePosixPath(one.name).suffix.lower()
-    return render(store.get(one.item.sha256), source, one.wanted, ending, xmp_packet(one.model))
+    return render(store.get(one.item.sha256), source, one.wanted, ending, xmp_packet(one.item.model))
 
 
-def _line(one: Deliverable, data: bytes) -> Line:
+def _line(one: Deliverable, size: int, sha256: str) -> Line:
     item = one.item
     width, height = one.wanted or (item.width, item.height)
     return Line(
@@ -192,14 +192,14 @@ def _line(one: Deliverable, data: bytes) -> Line:
         seed=item.seed,
         width=width,
         height=height,
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=size,
+        sha256=sha256,
         image=item.sha256,
         native=f"{item.width}x{item.height}",
         made=one.made,
-        model=one.model,
-        prompt=str(item.request.get("prompt", "")),
-        references=[f"{one['kind']}:{one['sha256']}" for one in item.request.get("references", ())],
+        model=item.model,
+        prompt=item.prompt,
+        references=list(item.references),
         approved_by=one.approval.actor,
         approved_at=one.approval.at.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         decision=one.approval.number,

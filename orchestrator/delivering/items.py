@@ -33,7 +33,8 @@ class Item:
         width, height: of that image, pixels.
         verdict: what was decided last: `open`, `proposed`, `approved` or `rejected`.
         gate: how its scores stand against the campaign's gates.
-        request: what the image was made of.
+        model: the card that its image is made with.
+        prompt, references: what the image was made of, each reference as `kind:sha256`; of approved ones alone.
         approval: of this very image; None where it has none.
     """
 
@@ -48,7 +49,9 @@ class Item:
     height: int
     verdict: str
     gate: str
-    request: Mapping[str, Any]
+    model: str
+    prompt: str
+    references: tuple[str, ...]
     approval: Approval | None
 
     @property
@@ -73,7 +76,9 @@ def read_items(connection: Connection, campaign: str) -> list[Item]:
             height=row.height or 0,
             verdict=row.verdict,
             gate=row.gate,
-            request=row.request,
+            model=row.model,
+            prompt=row.prompt or "",
+            references=tuple(row.refs or ()),
             approval=None if row.actor is None else Approval(row.actor, row.at, row.number, row.hash),
         )
         for row in rows
@@ -82,7 +87,12 @@ def read_items(connection: Connection, campaign: str) -> list[Item]:
 
 # An approval counts for the image that was looked at, and for no other.
 _ITEMS = """
-select item.row_key, item.variant, item.seed, item.format, item.verdict, item.gate, brief_row.data, job.request,
+select item.row_key, item.variant, item.seed, item.format, item.verdict, item.gate, brief_row.data, job.model,
+    case when decision.id is not null then job.request->>'prompt' end as prompt,
+    case when decision.id is not null then array(
+        select one->>'kind' || ':' || (one->>'sha256')
+        from jsonb_array_elements(job.request->'references') with ordinality as given (one, place) order by place
+    ) end as refs,
     asset.sha256, asset.size, asset.width, asset.height,
     decision.actor, decision.at, decision.number, decision.hash
 from item join campaign on campaign.id = item.campaign_id join job on job.id = item.job_id

@@ -25,15 +25,10 @@ class Deliverable:
     wanted: tuple[int, int] | None
 
     @property
-    def model(self) -> str:
-        """The card that the image was made with."""
-        return str(self.item.request.get("model", ""))
-
-    @property
     def made(self) -> str:
         """All that decides the file's bytes beside the image."""
         size = "native" if self.wanted is None else f"{self.wanted[0]}x{self.wanted[1]}"
-        return f"{FORM} {size}, {self.model}, {program()}"
+        return f"{FORM} {size}, {self.item.model}, {program()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def test_only_what_is_approved_is_delivered_with_who_said_so(
     assert pictures(tmp_path / "out") == {line["file"] for line in told["files"]}
     assert [(line["approved_by"], line["decision"]) for line in told["files"]] == [("ana", 1), ("ana", 2)]
     assert [line["image"] for line in told["files"]] == drop.pictures[:2]
+    assert all(line["prompt"] and line["references"][0].startswith("subject:") for line in told["files"])
     with database.begin() as connection:
         head = connection.execute(text("select hash from decision order by number desc limit 1")).scalar_one()
     assert (told["decisions"], told["head"]) == (3, head)
@@ -193,7 +194,7 @@ def test_files_have_the_pixels_of_their_format_and_say_that_a_model_made_them(
             assert (picture.format, picture.size) == (kind, (line["width"], line["height"]))
             assert picture.size != (64, 64)
             packet = picture.info.get("xmp", picture.info.get("XML:com.adobe.xmp"))
-        told = packet.decode() if isinstance(packet, bytes) else packet
+        told = packet.decode() if isinstance(packet, bytes) else str(packet)
         (described,) = ElementTree.fromstring(told.split("?>")[1].rpartition("<?")[0]).iter(f"{RDF}Description")
         assert described.attrib[f"{IPTC}DigitalSourceType"] == MADE_BY_A_MODEL
         assert described.attrib[f"{IPTC}AISystemUsed"] == line["model"]

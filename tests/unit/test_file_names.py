@@ -17,7 +17,7 @@ WORDS = st.text(st.sampled_from("aZ9 -_/.äж靴\u200b"), max_size=60)
 
 
 def item(row: str, *, seed: int = 0, shape: str = "square", sha256: str = "", **variant: Any) -> Item:
-    return Item(row, {"sku": row}, variant, seed, shape, sha256, 1, 1, 1, "open", "none", {}, None)
+    return Item(row, {"sku": row}, variant, seed, shape, sha256, 1, 1, 1, "open", "none", "fake", "", (), None)
 
 
 def test_a_name_says_row_variant_format_and_seed() -> None:
@@ -47,7 +47,7 @@ def test_names_are_never_alike_and_never_too_long(cells: list[tuple[str, str, in
 
 
 def test_long_texts_of_a_variant_are_cut_and_told_apart() -> None:
-    texts = {f"part{k}": "Ж" * 39 + str(k) for k in range(6)}
+    texts: dict[str, Any] = {f"part{k}": "Ж" * 39 + str(k) for k in range(6)}
     cells = [item("r", **texts), item("r", **{**texts, "part5": "Ж" * 39 + "x"})]
     names = file_names("drop", cells, None)
     assert len(set(names)) == 2
