@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.errors import DreamlineError
 from dashboard import queries, visit
+from dashboard.archive import draw_download
 from dashboard.office import office
 from dashboard.queries import Overview
 from orchestrator import campaigns
@@ -48,9 +49,8 @@ def draw() -> None:
 def _draw_list(actor: Actor) -> None:
     with office().database.begin() as connection:
         found = [one for one in queries.read_overviews(connection) if actor.may(Right.SEE, one.name)]
-    head, new = st.columns([4, 1], vertical_alignment="bottom")
-    head.title("Campaigns")
-    with new:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.title("Campaigns", width="content")
         visit.link("new", "New campaign", ":material/add:")
     if not found:
         st.info(
@@ -81,8 +81,8 @@ def _draw_card(actor: Actor, one: Overview) -> None:
             seen = one.decided / one.images if one.images else 0.0
             st.progress(min(1.0, seen), text=f"{one.decided:,} reviewed{_approval(one)}")
         with actions:
-            visit.link("review", _to_review(one), ":material/rate_review:", campaign=one.name)
-            visit.link("campaigns", "Details", ":material/monitoring:", campaign=one.name)
+            visit.link("review", _to_review(one), ":material/rate_review:", wide=True, campaign=one.name)
+            visit.link("campaigns", "Details", ":material/monitoring:", wide=True, campaign=one.name)
 
 
 def _to_review(one: Overview) -> str:
@@ -135,6 +135,7 @@ def _draw_verbs(actor: Actor, one: Overview) -> None:
                 _do(actor, one.name, partial(campaigns.resume, anyway=True))
         visit.link("review", _to_review(one), ":material/rate_review:", campaign=one.name)
         visit.link("compare", "Compare with other tools", ":material/balance:", campaign=one.name)
+        draw_download(actor, one)
 
 
 def _do(actor: Actor, name: str, verb: Callable[..., object]) -> None:

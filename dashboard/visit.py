@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import streamlit as st
 
@@ -84,11 +84,12 @@ def page(name: str) -> Any:
     return st.session_state.get("dreamline_pages", {}).get(name)
 
 
-def link(name: str, label: str, icon: str | None = None, **query: str) -> None:
-    """A link to another page."""
+def link(name: str, label: str, icon: str | None = None, *, wide: bool = False, **query: str) -> None:
+    """A link to another page; `wide`: over all of the room that there is."""
     target = page(name)
     if target is not None:
-        st.page_link(target, label=label, icon=icon, query_params=query or None)
+        width: Literal["stretch", "content"] = "stretch" if wide else "content"
+        st.page_link(target, label=label, icon=icon, width=width, query_params=query or None)
 
 
 def go(name: str, **query: str) -> None:

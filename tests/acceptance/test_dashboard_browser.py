@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -670,3 +671,26 @@ def _violations(page: Any, where: str) -> list[Any]:
         for one in result["violations"]
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def test_what_is_approved_is_downloaded_as_an_archive(
+    context: Any, server: Server, database: Database, registry: Registry, seeded: Any, tmp_path: Path
+) -> None:
+    drop = seeded("drop", 6)
+    page = context.new_page()
+    page.goto(f"{server.url}/?campaign=drop")
+    page.wait_for_selector("text=Compare with other tools")
+    assert not page.get_by_text("Download").count(), "nothing is approved yet"
+    wishes = [Wish(id=uuid.uuid4(), item=one, version=1, seen=None, verdict="approved") for one in drop.items[:2]]
+    decide(database, registry, Actor("ana", Role.APPROVER), "drop", wishes)
+    page.reload()
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download 2 approved").click()
+    assert coming.value.suggested_filename == "drop.zip"
+    coming.value.save_as(tmp_path / "drop.zip")
+    with zipfile.ZipFile(tmp_path / "drop.zip") as archive:
+        told = json.loads(archive.read("manifest.json"))
+        assert archive.namelist() == [*(line["file"] for line in told["files"]), "manifest.csv", "manifest.json"]
+    assert [line["approved_by"] for line in told["files"]] == ["ana", "ana"]
+    ((facts,),) = rows(database, "select facts from event where kind = 'campaign.delivered'")
+    assert (facts["files"], facts["output"]) == (2, "a download")
