@@ -218,7 +218,7 @@ def describe(card: ModelCard, report: Report) -> None:
 
 
 def keep(card: ModelCard, report: Report, settings: Settings) -> None:
-    """Records the files' hashes, which plans pin from now on."""
+    """Records the files' hashes, which plans pin from now on; says so on standard error."""
     from orchestrator.records.database import Database
     from orchestrator.records.models import record
 
@@ -226,4 +226,5 @@ def keep(card: ModelCard, report: Report, settings: Settings) -> None:
     database.upgrade() if settings.embedded else database.require_newest()
     with database.begin() as connection:
         record(connection, card.name, report.files)
-    click.echo(f"{len(report.files)} hashes recorded: plans pin them.")
+    database.close()
+    click.echo(f"{len(report.files)} hashes recorded: plans pin them.", err=True)

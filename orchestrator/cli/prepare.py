@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from core.registry import Offer
 
 REFUSED = 2
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""What a sheet is written as, by the ending of its name."""
 
 
 @click.command()
@@ -62,7 +66,7 @@ def command(
     from core import registry
     from core.cards import load_card
     from core.preparation.sheet import draw_sheet
-    from orchestrator.cli.written import require_writable
+    from orchestrator.cli.written import require_writable, write_file
 
     offers = registry.load(settings).kinds()
     card = load_card(model, settings)
@@ -73,7 +77,9 @@ def command(
         for path, offer in pairs:
             entries.append(prepare(path, offer, mask, options, card, settings))
             advance()
-    draw_sheet([entry for entry, _ in entries]).save(output)
+    written = io.BytesIO()
+    draw_sheet([entry for entry, _ in entries]).save(written, FORMATS[output.suffix.lower()])
+    write_file(output, written.getvalue())
     if as_json:
         print_json({"sheet": str(output.absolute()), "references": [told for _, told in entries]})
     else:
@@ -110,7 +116,7 @@ def read_pairs(
     ]
     if mask is not None and len(files) > 1:
         problems.append(Problem("option --mask", f"{mask} can't belong to {len(files)} pictures", "Give one FILE"))
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+    if output.suffix.lower() not in FORMATS:
         mend = "End it in .png, .jpg or .webp"
         problems.append(Problem("option --output", f"{output} is no picture's name", mend))
     elif (count := sum(len(as_what) for _, as_what in asked)) > (most := most_entries(output.suffix)):

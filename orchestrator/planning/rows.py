@@ -11,7 +11,7 @@ from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
 from orchestrator.planning.fetching.fetcher import Fetcher
 from orchestrator.planning.findings import Findings, suggest
-from orchestrator.planning.sheets import Cell, Sheet, from_mappings
+from orchestrator.planning.sheets import Cell, Sheet, cell_place, from_mappings
 from orchestrator.planning.sources.reading import read_source
 
 MAX_ROWS = 1_000_000
@@ -51,7 +51,7 @@ class Table:
 
     def where(self, row: Row, *columns: str) -> str:
         """The place in words: `products.csv, row 7, column image (Image Src)`."""
-        return _where(self.source, self.lines, self.origins, row.number, *columns)
+        return cell_place(self.source, self.lines, self.origins, row.number, *columns)
 
 
 def read_rows(
@@ -118,7 +118,7 @@ def _name_rows(source: str, sheet: Sheet, column: str | None, findings: Findings
         value = number if column is None else record[column]
         key = "" if value is None else str(value)
         if column is not None and (not key or key in first):
-            where = _where(source, sheet.lines, sheet.origins, number, column)
+            where = cell_place(source, sheet.lines, sheet.origins, number, column)
             if key:
                 told, mend = f"{key!r} names row {first[key]} too", "Give every row a name of its own"
             else:
@@ -126,10 +126,3 @@ def _name_rows(source: str, sheet: Sheet, column: str | None, findings: Findings
             findings.add(where, told, f"{mend}, or name another column with key:", group=("row key", bool(key)))
         first.setdefault(key, number)
         yield Row(number, key, record)
-
-
-def _where(source: str, lines: Mapping[int, int], origins: Mapping[str, str], number: int, *columns: str) -> str:
-    line = f", line {lines[number]}" if number in lines else ""
-    named = (f"{column} ({origins[column]})" if column in origins else column for column in columns)
-    names = f", column {' or '.join(named)}" if columns else ""
-    return f"{source}{line}, row {number}{names}"

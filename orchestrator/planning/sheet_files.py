@@ -20,6 +20,9 @@ from orchestrator.planning.sheets import Sheet, from_mappings, tabulate
 
 MAX_BYTES = 200_000_000
 
+LAST_ROW = 1_048_576
+"""Of an Excel sheet; a file that names a later one is damaged."""
+
 Reader = Callable[[str, bytes, Findings], Sheet | None]
 """Of the bytes of a file; its path, or its address, is for messages."""
 
@@ -140,7 +143,12 @@ def _read_excel(source: str, data: bytes, findings: Findings) -> Sheet | None:
 
 
 def _excel_rows(source: str, sheet: Any, findings: Findings) -> Iterator[list[Any]]:
+    """The values of each row as far as it has any: sheets may say wrongly how large they are."""
+    sheet.reset_dimensions()
     for number, cells in enumerate(sheet.iter_rows(), start=1):
+        if number > LAST_ROW:
+            findings.add(source, f"has a row beyond {LAST_ROW}, Excel's last", "Save it again in Excel")
+            return
         for cell in cells:
             if cell.data_type == "e":
                 where = f"{source}, row {number}, column {cell.column_letter}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from orchestrator.planning.document import unwritable
@@ -36,8 +36,20 @@ class Sheet:
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
+def cell_place(
+    source: str, lines: Mapping[int, int], origins: Mapping[str, str], number: int, *columns: str
+) -> str:
+    """The place of a row's cells in words: `feed.xml, line 4, row 2, column image (image_link)`."""
+    line = f", line {lines[number]}" if number in lines else ""
+    named = (f"{column} ({origins[column]})" if column in origins else column for column in columns)
+    names = f", column {' or '.join(named)}" if columns else ""
+    return f"{source}{line}, row {number}{names}"
+
+
 def plain(value: Any) -> Cell:
     """A cell as templates and the database get it: whole numbers whole, moments as ISO texts, empty as None.
+
+    A length of time is a text as spreadsheets show it, in hours, minutes and seconds: `26:30:00`.
 
     Raises:
         ValueError: it is a list, a mapping or a number without end.
@@ -54,7 +66,16 @@ def plain(value: Any) -> Cell:
         return value.date().isoformat() if value.time() == time.min else value.isoformat(" ")
     if isinstance(value, date | time):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return _duration(value)
     raise ValueError(value)
+
+
+def _duration(length: timedelta) -> str:
+    seconds, rest = divmod(abs(length), timedelta(seconds=1))
+    sign = "-" if length < timedelta() else ""
+    fraction = f".{rest.microseconds:06}" if rest else ""
+    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
 
 
 def tabulate(source: str, records: Iterable[list[Any]], findings: Findings) -> Sheet | None:
@@ -82,11 +103,9 @@ def _records(
             told = f"has {len(cells)} cells where the table has {width} columns"
             findings.add(where, told, 'Put a cell that holds the separator into "quotes"', group=(source, "width"))
             continue
-        record = {column: plain(cell) for column, cell in zip(columns, cells, strict=False)}
-        for column in columns[len(cells) :]:
-            record[column] = None
-        for column, cell in record.items():
-            _check_text(f"{where}, column {column}", cell, findings)
+        record: dict[str, Cell] = dict.fromkeys(columns)
+        for column, cell in zip(columns, cells, strict=False):
+            record[column] = _checked(where, column, cell, findings)
         yield number, record
 
 
@@ -109,9 +128,18 @@ def _sound_columns(where: str, columns: list[str], findings: Findings) -> bool:
     return sound
 
 
-def _check_text(where: str, cell: Cell, findings: Findings) -> None:
+def _checked(row: str, column: str, value: Any, findings: Findings) -> Cell:
+    """The cell; one that can't be kept is noted, with its place, and empty where it is no value at all."""
+    where = f"{row}, column {column}"
+    try:
+        cell = plain(value)
+    except ValueError:
+        told = f"{shown(value)} is neither text nor number"
+        findings.add(where, told, "Give one value a cell", group=("value", column))
+        return None
     if isinstance(cell, str) and not cell.isprintable() and (odd := unwritable(cell)):
         findings.add(where, f"the character {odd} can't be kept", "Leave it out", group=("odd", odd))
+    return cell
 
 
 def from_mappings(
@@ -131,13 +159,7 @@ def from_mappings(
             column = str(name).strip()
             if column in record:
                 findings.add(where, f"column {column!r} stands twice", "Keep one")
-            try:
-                record[column] = plain(value)
-            except ValueError:
-                told = f"{shown(value)} is neither text nor number"
-                findings.add(f"{where}, column {column}", told, "Give one value a cell", group=(source, column))
-                continue
-            _check_text(f"{where}, column {column}", record[column], findings)
+            record[column] = _checked(where, column, value, findings)
         columns.update(dict.fromkeys(record))
         records.append((number, record))
     names = tuple(columns)

@@ -116,6 +116,21 @@ def test_a_merchant_feed_of_every_form_has_the_same_rows(read: Read, tmp_path: P
     assert not findings.warnings
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "rss", "atom"])
+@pytest.mark.parametrize("column", ["sku", "SKU"])
+def test_the_sku_of_a_row_is_the_id_and_the_feeds_own_stays_beside_it(
+    read: Read, tmp_path: Path, kind: str, column: str
+) -> None:
+    name = as_feed(tmp_path, [{**ITEMS[0], column: "A7"}, {**ITEMS[1], column: "A7"}], kind)
+    table, findings = read(tmp_path, read.of("merchant", name))
+    assert not findings, read.told(findings)
+    assert [(row.key, row.data["sku"], row.data["own_sku"]) for row in table.rows] == [
+        ("SKU-1", "SKU-1", "A7"),
+        ("SKU-2", "SKU-2", "A7"),
+    ]
+    assert table.where(table.rows[0], "sku").endswith("column sku (id)")
+
+
 def test_rows_of_xml_are_found_by_their_lines(read: Read, tmp_path: Path) -> None:
     (tmp_path / "feed.xml").write_bytes(as_xml(ITEMS, "rss").replace(b"<item>", b"\n<item>"))
     table, _ = read(tmp_path, "feed.xml")

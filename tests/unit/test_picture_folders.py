@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,46 @@ def test_folders_that_make_no_rows_are_told(
     table, findings = read(tmp_path, read.of("folder", "photos", **keys))
     assert what in read.told(findings)
     assert not table.rows
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "parts"),
+    [
+        ("{sku}.{view}", "SKU1.front.jpg", {"sku": "SKU1", "view": "front"}),
+        ("v1.2_{sku}", "v1.2_mug.png", {"sku": "mug"}),
+        ("{sku}.{view}.jpg", "SKU1.front.JPG", {"sku": "SKU1", "view": "front"}),
+        ("{sku}.*", "v1.2.webp", {"sku": "v1.2"}),
+        ("{sku}.jp*", "mug.jpeg", {"sku": "mug"}),
+    ],
+)
+def test_a_dot_within_a_pattern_begins_no_ending(
+    read: Read, tmp_path: Path, pattern: str, name: str, parts: dict[str, str]
+) -> None:
+    table, findings = read(folder_of(tmp_path, name), read.of("folder", "photos", pattern=pattern))
+    assert not findings, read.told(findings)
+    assert {key: table.rows[0].data[key] for key in parts} == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [(b"caf\xe9_front.jpg", r"caf\xe9_front.jpg"), (b"a\x07b.png", r"a\x07b.png")]
+)
+def test_names_that_can_not_be_kept_are_told_in_letters_that_can(
+    read: Read, tmp_path: Path, name: bytes, shown: str
+) -> None:
+    folder_of(tmp_path, "SKU-1_front.jpg")
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path / "photos") + b"/" + name)).touch()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    table, findings = read(tmp_path, read.of("folder", "photos"))
+    assert not table.rows
+    (problem,) = findings.problems
+    assert problem.where == str(tmp_path / "photos")
+    assert (
+        problem.what == f"a picture has a name that can't be kept, not UTF-8 or with control characters: {shown}"
+    )
+    assert problem.mend == "Rename it, or the folder that it lies in"
+    assert str(problem).encode().decode().isprintable()
 
 
 part = st.text("abcXYZ019-äß", min_size=1, max_size=6)

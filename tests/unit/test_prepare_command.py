@@ -62,6 +62,15 @@ def test_each_picture_may_name_its_own_kind(prepare, tmp_path: Path) -> None:  #
     assert [row["kind"] for row in told["references"]] == ["subject", "style"]
 
 
+@pytest.mark.parametrize(("ending", "written"), [("png", "PNG"), ("JPG", "JPEG"), ("webp", "WEBP")])
+def test_the_folders_of_a_sheet_are_made(prepare, tmp_path: Path, ending: str, written: str) -> None:  # type: ignore[no-untyped-def]
+    done = prepare(drawn(tmp_path / "one.png"), "--kind", "style", "-o", f"sheets/new/sheet.{ending}")
+    assert done.exit_code == 0, done.output
+    with Image.open(tmp_path / "sheets" / "new" / f"sheet.{ending}") as sheet:
+        assert sheet.format == written
+    assert [path.name for path in (tmp_path / "sheets" / "new").iterdir()] == [f"sheet.{ending}"]
+
+
 def test_a_refused_picture_is_shown_with_reason_and_mend(prepare, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     done = prepare(busy(tmp_path / "busy.png"), "--kind", "subject", "-o", "sheet.png")
     assert "refused" in done.output

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import date, datetime
+import re
+import zipfile
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from orchestrator.planning.document import Document
 from orchestrator.planning.fetching.fetcher import Fetcher
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.rows import Table, read_rows
+from orchestrator.planning.sheets import plain, tabulate
 
 TABLE = [["sku", "noun"], ["a-1", "mug"], ["a-2", "sneaker"]]
 
@@ -147,6 +150,83 @@ def test_a_formula_that_failed_is_told_by_its_cell(tmp_path: Path) -> None:
     as_excel(tmp_path / "rows.xlsx", [["sku", "noun"], ["a", "#REF!"]])
     _, findings = read(tmp_path, "rows.xlsx")
     assert "row 2, column B: the formula gives #REF!" in told(findings)
+
+
+def rewrite(path: Path, pattern: bytes, by: bytes) -> None:
+    """Replaces bytes in every part of a workbook."""
+    with zipfile.ZipFile(path) as parts:
+        held = {name: parts.read(name) for name in parts.namelist()}
+    with zipfile.ZipFile(path, "w") as parts:
+        for name, data in held.items():
+            parts.writestr(name, re.sub(pattern, by, data))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([None, "x", 7]), max_size=4).map(lambda cells: ["key", *cells]),
+        min_size=1,
+        max_size=6,
+    ),
+    blank=st.integers(0, 2),
+    size=st.sampled_from(["A1", "A1:A1", "B2:C3", "A1:B2", "A1:Z99"]),
+)
+def test_cells_beyond_the_size_that_a_sheet_claims_are_read(
+    rows: list[list[Any]], blank: int, size: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("sized") / "rows.xlsx"
+    named = [[f"{cells[0]}-{n}", *cells[1:]] for n, cells in enumerate(rows)]
+    as_excel(path, [["sku", "a", "b", "c", "d"], *([] for _ in range(blank)), *named])
+    rewrite(path, rb'<dimension ref="[^"]*"', f'<dimension ref="{size}"'.encode())
+    table, findings = read(path.parent, "rows.xlsx")
+    assert not findings, told(findings)
+    assert [row.number for row in table.rows] == [n + 2 + blank for n in range(len(rows))]
+    assert [list(row.data.values()) for row in table.rows] == [
+        cells + [None] * (5 - len(cells)) for cells in named
+    ]
+
+
+def test_a_row_beyond_the_last_of_excel_is_told(tmp_path: Path) -> None:
+    as_excel(tmp_path / "rows.xlsx", [["sku"], ["a"]])
+    rewrite(tmp_path / "rows.xlsx", rb'<row r="2"', b'<row r="99999999999"')
+    _, findings = read(tmp_path, "rows.xlsx")
+    assert "has a row beyond 1048576, Excel's last" in told(findings)
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(hours=1, minutes=30), "1:30:00"),
+        (timedelta(days=1, hours=2, seconds=5), "26:00:05"),
+        (timedelta(milliseconds=1500), "0:00:01.500000"),
+    ],
+)
+def test_a_length_of_time_is_a_text_as_excel_shows_it(tmp_path: Path, length: timedelta, text: str) -> None:
+    as_excel(tmp_path / "rows.xlsx", [["sku", "runs"], ["a", length], ["b", None]])
+    table, findings = read(tmp_path, "rows.xlsx")
+    assert not findings, told(findings)
+    assert [row.data["runs"] for row in table.rows] == [text, None]
+
+
+@given(length=st.timedeltas())
+def test_every_length_of_time_is_read_back_from_its_text(length: timedelta) -> None:
+    text = str(plain(length))
+    hours, minutes, seconds = text.removeprefix("-").split(":")
+    whole, _, fraction = seconds.partition(".")
+    back = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(whole), microseconds=int(fraction or 0))
+    assert (-back if text.startswith("-") else back) == length
+
+
+def test_a_cell_that_is_no_value_is_told_by_row_and_column_alone(tmp_path: Path) -> None:
+    findings = Findings()
+    sheet = tabulate("rows.xlsx", [["sku", "weight"], ["a", 1.5], ["b", float("inf")]], findings)
+    assert sheet is not None
+    assert [dict(record) for _, record in sheet.records] == [
+        {"sku": "a", "weight": 1.5},
+        {"sku": "b", "weight": None},
+    ]
+    (problem,) = findings.problems
+    assert str(problem).startswith("rows.xlsx, row 3, column weight: inf is neither text nor number")
 
 
 def test_json_rows_fill_what_they_lack_with_empty_cells(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from orchestrator.planning.document import unwritable
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.sheets import Cell, Sheet
 
@@ -34,7 +36,10 @@ def read_folder(folder: Path, pattern: str | None, findings: Findings) -> Sheet 
             findings.add(f"pattern {pattern!r}", read, _WRITE)
             return None
         matcher = read
-    names = pictures_in(folder, deep="/" in (pattern or ""))
+    before = len(findings)
+    names = pictures_in(folder, findings, deep="/" in (pattern or ""))
+    if len(findings) > before:
+        return None
     if not names:
         findings.add(str(folder), "holds no pictures", "Name a folder of JPEG, PNG, WebP, TIFF or HEIC files")
         return None
@@ -53,15 +58,34 @@ def read_folder(folder: Path, pattern: str | None, findings: Findings) -> Sheet 
     return Sheet(columns, whole, key="name")
 
 
-def pictures_in(folder: Path, *, deep: bool) -> list[str]:
-    """Names of pictures relative to their folder, with `/` between folders; hidden files are none."""
-    found = []
+def pictures_in(folder: Path, findings: Findings, *, deep: bool) -> list[str]:
+    """Names of pictures relative to their folder, with `/` between folders; hidden files are none.
+
+    Names that can't be kept - not UTF-8, or with control characters - are left out, and noted in `findings`.
+    """
+    found: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if deep else []
         inside = Path(place).relative_to(folder).as_posix()
         names = (name for name in files if not name.startswith(".") and Path(name).suffix.lower() in ENDINGS)
         found += [name if inside == "." else f"{inside}/{name}" for name in names]
-    return sorted(found)
+    odd = sorted(name for name in found if unwritable(name))
+    if odd:
+        _note_names(folder, odd, findings)
+    return sorted(set(found).difference(odd))
+
+
+def _note_names(folder: Path, names: Sequence[str], findings: Findings) -> None:
+    some = ", ".join(map(_printable, names[:3])) + (", …" if len(names) > 3 else "")
+    pictures = "a picture has a name" if len(names) == 1 else f"{len(names)} pictures have names"
+    mend = "Rename it, or the folder that it lies in" if len(names) == 1 else "Rename them, or their folders"
+    findings.add(str(folder), f"{pictures} that can't be kept, not UTF-8 or with control characters: {some}", mend)
+
+
+def _printable(name: str) -> str:
+    r"""A name with bytes that are no text, and control characters, as `\xe9`."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _matcher(pattern: str) -> re.Pattern[str] | str:
@@ -82,8 +106,14 @@ def _matcher(pattern: str) -> re.Pattern[str] | str:
     if re.search(r"[{}]", _FIELD.sub("", pattern)):
         return "has a brace that holds no name"
     parts.append(re.escape(pattern[end:]))
-    ending = "" if Path(pattern).suffix else r"\.\w+"
+    ending = "" if _has_ending(pattern) else r"\.\w+"
     return re.compile("".join(parts) + ending, re.IGNORECASE)
+
+
+def _has_ending(pattern: str) -> bool:
+    """Whether a pattern ends as pictures do, `.jpg` or `.*`: the dot of `{sku}.{view}` begins no ending."""
+    suffix = re.escape(PurePosixPath(pattern).suffix.lower()).replace(r"\*", ".*")
+    return any(re.fullmatch(suffix, ending) for ending in ENDINGS)
 
 
 def _parts(name: str, matcher: re.Pattern[str] | None) -> dict[str, str] | None:

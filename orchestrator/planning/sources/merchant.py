@@ -45,7 +45,8 @@ def arrange(sheet: Sheet, source: str, per: str, findings: Findings) -> Sheet | 
         rows = sorted(groups.values(), key=lambda numbered: numbered[0])
     columns = in_order((row for _, row in rows), _FIRST)
     whole = [(number, {column: row.get(column) for column in columns}) for number, row in rows]
-    origins = {"sku": told["id"], "image": told["image_link"], "images": told.get("additional_image_link", "")}
+    origins = {"sku": told["id"], "own_sku": told.get("sku", ""), "image": told["image_link"]}
+    origins["images"] = told.get("additional_image_link", "")
     origins = {ours: column for ours, column in origins.items() if column}
     return Sheet(columns, whole, sheet.lines, "sku", origins)
 
@@ -56,6 +57,8 @@ def _row(record: Mapping[str, Cell], told: Mapping[str, str]) -> dict[str, Cell]
     pictures = [str(image)] if image is not None else []
     pictures += [one.strip() for one in str(more or "").split(",") if one.strip()]
     description = cells.pop("description", None)
-    row: dict[str, Cell] = {"sku": cells["id"], "item_group_id": None, **cells, "image": image}
+    if "sku" in cells:
+        cells["own_sku"] = cells.pop("sku")
+    row: dict[str, Cell] = {"item_group_id": None, **cells, "sku": cells["id"], "image": image}
     row["description"] = plain_text(str(description)) or None if description is not None else None
     return row | number_pictures(list(dict.fromkeys(pictures)))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from orchestrator.planning.campaign_file import RowSource
 from orchestrator.planning.document import Document
@@ -16,12 +15,12 @@ from orchestrator.planning.fetching.refused import Refused
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.pictures import place_of
 from orchestrator.planning.sheet_files import READERS, read_data, read_sheet
-from orchestrator.planning.sheets import Cell, Sheet
+from orchestrator.planning.sheets import Sheet
 from orchestrator.planning.sources import merchant, shopify
-from orchestrator.planning.sources.columns import BETWEEN, holds_pictures
 from orchestrator.planning.sources.feed import read_feed
-from orchestrator.planning.sources.folder import pictures_in, read_folder
+from orchestrator.planning.sources.folder import read_folder
 from orchestrator.planning.sources.pairs import read_dresscode, read_viton
+from orchestrator.planning.sources.photos import take_photos
 
 FEEDS = {".xml": read_feed, ".rss": read_feed, ".atom": read_feed}
 
@@ -94,7 +93,8 @@ def read_source(rows: str | RowSource, document: Document, findings: Findings, f
     if sheet is not None:
         sheet = _arrange(sheet, entry, name, findings)
     if sheet is not None and entry.pictures is not None:
-        sheet = _find_pictures(sheet, entry.pictures, folder, document, findings)
+        photos = _photos_folder(entry.pictures, document, findings)
+        sheet = None if photos is None else take_photos(sheet, name, photos, folder, findings)
     return Source(sheet, name, folder)
 
 
@@ -161,32 +161,13 @@ def _arrange(sheet: Sheet, entry: RowSource, source: str, findings: Findings) ->
     return sheet
 
 
-def _find_pictures(
-    sheet: Sheet, pictures: str, beside: Path, document: Document, findings: Findings
-) -> Sheet | None:
-    """The rows with files of a folder in place of addresses that end in their names; others stay addresses."""
+def _photos_folder(pictures: str, document: Document, findings: Findings) -> Path | None:
+    """The folder that `pictures` names, or None, with the mistake noted."""
     folder = document.path.parent / pictures
-    if not folder.is_dir():
-        near = suggest(
-            PurePosixPath(pictures).name, _folders(folder.parent).split(", "), f"Folders in {folder.parent}"
-        )
-        findings.add(document.where("rows", "pictures"), f"there is no folder {folder}", near)
-        return None
-    way = PurePosixPath(os.path.relpath(folder, beside).replace(os.sep, "/"))
-    here = {name.rpartition("/")[2].casefold(): str(way / name) for name in pictures_in(folder, deep=True)}
-
-    def local(address: str) -> str:
-        try:
-            name = unquote(urlsplit(address).path).rpartition("/")[2]
-        except ValueError:
-            return address
-        return here.get(name.casefold(), address)
-
-    def replaced(record: Mapping[str, Cell]) -> dict[str, Cell]:
-        row = dict(record)
-        for column, cell in record.items():
-            if isinstance(cell, str) and holds_pictures(column):
-                row[column] = BETWEEN.join(local(one) for one in cell.split(BETWEEN))
-        return row
-
-    return replace(sheet, records=[(number, replaced(record)) for number, record in sheet.records])
+    if folder.is_dir():
+        return folder
+    near = suggest(
+        PurePosixPath(pictures).name, _folders(folder.parent).split(", "), f"Folders in {folder.parent}"
+    )
+    findings.add(document.where("rows", "pictures"), f"there is no folder {folder}", near)
+    return None
