@@ -20,8 +20,15 @@ from orchestrator.records.storage import open_storage
 __all__ = ["Finding", "examine"]
 
 
-def examine(config: Settings, *, fix: bool = False) -> Iterator[Finding]:
-    """Runs every check, one after the other; later ones are left out where what they need can't be reached."""
+def examine(config: Settings, *, fix: bool = False, accept_loss: bool = False) -> Iterator[Finding]:
+    """Runs every check, one after the other; later ones are left out where what they need can't be reached.
+
+    Args:
+        config: of the installation.
+        fix: mends what needs no decision.
+        accept_loss: with `fix` also goes on where most files are gone from the store, which else is taken for
+            another store than the one of this database.
+    """
     yield from surroundings.environment()
     yield from surroundings.plugins(config)
     yield from surroundings.disks(config)
@@ -30,7 +37,8 @@ def examine(config: Settings, *, fix: bool = False) -> Iterator[Finding]:
     yield from stored
     database = Database(config)
     try:
-        yield from _inside(database, config, fix=fix, stored=all(one.level == "ok" for one in stored))
+        whole = all(one.level == "ok" for one in stored)
+        yield from _inside(database, config, stored=whole, fix=fix, accept_loss=accept_loss)
     except DreamlineError as error:
         theirs, ours = "Start Postgres, or correct DREAMLINE_DATABASE_URL", "The log that it names says why"
         yield Finding("database", "error", str(error), theirs if config.database_url else ours)
@@ -38,7 +46,9 @@ def examine(config: Settings, *, fix: bool = False) -> Iterator[Finding]:
         database.close()
 
 
-def _inside(database: Database, config: Settings, *, fix: bool, stored: bool) -> Iterator[Finding]:
+def _inside(
+    database: Database, config: Settings, *, stored: bool, fix: bool, accept_loss: bool
+) -> Iterator[Finding]:
     found = list(connections.database(database))
     yield from found
     if any(one.level == "error" for one in found):
@@ -51,5 +61,5 @@ def _inside(database: Database, config: Settings, *, fix: bool, stored: bool) ->
     yield from queue.workers(database, config)
     if stored:
         store = open_storage(config.store_url)
-        yield from contents.missing_files(database, store, fix=fix)
-        yield from contents.unknown_files(database, store, fix=fix)
+        yield from contents.missing_files(database, store, fix=fix, accept_loss=accept_loss)
+        yield from contents.unknown_files(database, store, fix=fix, accept_loss=accept_loss)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, text
 
@@ -12,7 +15,7 @@ from core.errors import BadInput
 from orchestrator.planning.plan import Plan
 from orchestrator.records.database import SWEEP_LOCK
 from orchestrator.records.states import Campaign
-from orchestrator.records.storage import Storage
+from orchestrator.records.storage import AT_ONCE, Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +61,40 @@ def write(connection: Connection, plan: Plan, *, start: bool, pilot: int, owner:
 
 
 def store_references(store: Storage, plan: Plan) -> dict[str, int]:
-    """Puts the references' files into the store; their sizes by content.
+    """Puts the references' files into the store, many at a time; their sizes by content.
 
     Raises:
         BadInput: a file is no longer what was planned.
     """
-    sizes = {}
-    for sha256, path in plan.brief.files.items():
-        data = path.read_bytes()
-        if store.put(data, f"reference-{path.name}") != sha256:
-            raise BadInput.at(str(path), "was changed while it was being planned", "Plan again")
-        sizes[sha256] = len(data)
-    return sizes
+    files = plan.brief.files
+    with ThreadPoolExecutor(AT_ONCE, "references") as threads:
+        sizes = list(threads.map(lambda one: _store_reference(store, *one), files.items()))
+    return dict(zip(files, sizes, strict=True))
 
 
 def keep_from_sweep(connection: Connection, store: Storage, plan: Plan) -> None:
-    """From here to the commit no sweep deletes; what one took since it was stored is stored again."""
+    """From here to the commit no sweep deletes; what one took since it was stored is stored again.
+
+    Raises:
+        BadInput: a file is no longer what was planned.
+    """
     connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
-    for sha256, path in plan.brief.files.items():
-        if not store.exists(sha256):
-            store.put(path.read_bytes(), f"reference-{path.name}")
+    for sha256 in store.lacking(list(plan.brief.files)):
+        _store_reference(store, sha256, plan.brief.files[sha256])
+
+
+def _store_reference(store: Storage, sha256: str, path: Path) -> int:
+    """Puts one file into the store; its size."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput.at(str(path), "is no longer there", "Plan again") from None
+    except OSError as error:
+        raise BadInput.at(str(path), f"can't be read any more ({error.strerror})", "Plan again") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise BadInput.at(str(path), "was changed while it was being planned", "Plan again")
+    store.put(data, f"reference-{path.name}")
+    return len(data)
 
 
 def write_references(connection: Connection, plan: Plan, sizes: Mapping[str, int]) -> None:

@@ -1,7 +1,8 @@
 """What is kept no longer than it is of use: old events, images that no brief asks for, caches, rows of workers.
 
 What a person has decided about is kept, whatever its age, and so is whatever anybody's brief still asks for. Each
-part is searched for and deleted by the same condition, some rows at a time, and nobody waits for a search.
+part is searched for and deleted by the same condition, some rows at a time, and nobody waits for a search. Rows go
+before their files: what an interruption leaves is a file without a row, which `dreamline doctor --fix` deletes.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from sqlalchemy import Connection, text
 from core.generation import code_cache
 from core.settings import Settings
 from orchestrator.planning.fetching.kept import Kept, age
-from orchestrator.records.database import SWEEP_LOCK, VERBS_LOCK, Database
+from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.records.storage import Storage
+from orchestrator.records.sweep import sweep
 
 AT_ONCE = 2000
 """Rows that one transaction deletes."""
 
 FILES_AT_ONCE = 200
-"""Rows with files that one transaction deletes: no result is recorded meanwhile."""
+"""Rows with files that one transaction deletes: no verb begins meanwhile. Their files go after its COMMIT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,12 @@ def _images(database: Database, store: Storage, days: int, *, delete: bool) -> W
     count = size = 0
     for ids in _some(database, _OLD_JOBS, days):
         with database.begin() as connection:
-            _alone(connection)
+            _keep_verbs_out(connection)
             jobs = list(connection.execute(text(_STILL_OLD_JOBS), {"days": days, "ids": ids}).scalars())
             files = {row.sha256: row.size for row in connection.execute(text(_FILES_OF), {"jobs": jobs})}
             for statement in _DELETE_JOBS:
                 connection.execute(text(statement), {"jobs": jobs})
-            size += _delete_files(connection, store, files)
+        size += sum(files[sha256] for sha256 in sweep(database, store, files))
         count += len(jobs)
     return Waste(what, count, size)
 
@@ -119,10 +121,10 @@ def _preparations(database: Database, store: Storage, days: int, *, delete: bool
         # A bucket is asked before anybody has to wait for it.
         sizes = {sha256: store.size(sha256) or 0 for sha256 in named}
         with database.begin() as connection:
-            _alone(connection)
+            _keep_verbs_out(connection)
             rows = connection.execute(text(_DELETE_PREPARATIONS), {"days": days, "ids": ids}).all()
-            gone = {sha256 for row in rows for sha256 in row if sha256}
-            size += _delete_files(connection, store, {sha256: sizes.get(sha256, 0) for sha256 in gone})
+        gone = sweep(database, store, {sha256 for row in rows for sha256 in row if sha256})
+        size += sum(sizes.get(sha256, 0) for sha256 in gone)
         count += len(rows)
     return Waste(what, count, size)
 
@@ -141,18 +143,9 @@ def _some(database: Database, query: str, days: int) -> Iterator[list[int]]:
             return
 
 
-def _alone(connection: Connection) -> None:
-    """No plan begins to ask for what is deleted here, and no result is recorded whose file goes."""
+def _keep_verbs_out(connection: Connection) -> None:
+    """No plan begins to ask for what is deleted here."""
     connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": VERBS_LOCK})
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
-
-
-def _delete_files(connection: Connection, store: Storage, files: dict[str, int]) -> int:
-    """Deletes those files that no row points to any more; returns their bytes."""
-    kept = set(connection.execute(text(_STILL_NAMED), {"files": list(files)}).scalars())
-    for sha256 in files.keys() - kept:
-        store.delete(sha256)
-    return sum(size for sha256, size in files.items() if sha256 not in kept)
 
 
 def _uploads(database: Database, folder: Path, days: int, *, delete: bool) -> Waste:
@@ -276,13 +269,3 @@ delete from preparation where id in (
     select id from preparation where {_UNUSED} and id = any(:ids) order by id for update
 ) returning result, mask
 """  # noqa: S608 - constants of ours
-
-_STILL_NAMED = """
-select sha256 from asset where sha256 = any(:files)
-union select sha256 from reference where sha256 = any(:files)
-union select result from preparation where result = any(:files)
-union select mask from preparation where mask = any(:files)
-union select asset_sha256 from decision where asset_sha256 = any(:files)
-union select asset_sha256 from comparison where asset_sha256 = any(:files)
-union select sha256 from rival where sha256 = any(:files)
-"""

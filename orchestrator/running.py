@@ -6,6 +6,7 @@ started again, since nothing it held is lost.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, text
 from core.settings import Settings
 from orchestrator import interrupts
 from orchestrator.progress import Progress, read_progress
+from orchestrator.records.causes import INFRASTRUCTURE
 from orchestrator.records.database import Database
 from orchestrator.unserved import Lacking, in_short
 from orchestrator.working.celery_app import QUEUES, publish
@@ -31,6 +33,9 @@ PATIENCE = 10.0
 
 LATEST = 12
 """Times that `PATIENCE` may run out while workers of our own have not even said what they can do."""
+
+REMIND = 300.0
+"""Seconds between two words about a store or a network that fails: the wait for it has no end."""
 
 SOON = 8.0
 """Seconds that workers get to end by themselves before they are told to give their work back."""
@@ -61,11 +66,19 @@ class LocalWorkers:
                 self._processes[name] = self._start(name.split()[0])
 
     def signed_on(self, connection: Connection) -> bool:
-        """Whether each queue has one that has said what it can do; until then nobody knows what is lacking."""
-        processes = [process.pid for process in self._processes.values() if process.poll() is None]
+        """Whether each queue has one that has said what it can do; until then nobody knows what is lacking.
+
+        Rows of earlier lives with the same process id don't count: those began before our processes were started.
+        """
+        running = {name: process.pid for name, process in self._processes.items() if process.poll() is None}
+        now = time.monotonic()
         queues = connection.execute(
-            text("select distinct queue from worker where host = :host and process = any(:processes)"),
-            {"host": socket.gethostname(), "processes": processes},
+            text(_SIGNED_ON),
+            {
+                "host": socket.gethostname(),
+                "processes": list(running.values()),
+                "ages": [now - self._started[name] for name in running],
+            },
         )
         return set(queues.scalars()) == set(QUEUES)
 
@@ -128,12 +141,13 @@ def wait_for(
         database: where the campaign is.
         name: its name.
         show: called about twice a second.
-        warn: called once, when work waits for something that no worker has.
-        lacking: asked for what that is.
+        warn: called once, when work waits for something that no worker has; and every `REMIND` seconds while it
+            waits for a store or a network that fails.
+        lacking: asked for what no worker has.
         workers: of this command. Without any the wait is for others, which may still come: it has no end.
         watch: called each time, to pause campaigns whose stop rules or pilots say so.
     """
-    quiet_until, told, ended = time.monotonic() + PATIENCE, 0, -1
+    quiet_until, told, ended, reminded = time.monotonic() + PATIENCE, 0, -1, -math.inf
 
     def look(connection: Connection) -> Progress:
         progress = read_progress(connection, name)[0]
@@ -161,9 +175,20 @@ def wait_for(
                 warn(in_short(missing))
             if told > 1 and workers is not None and (told > LATEST or database.patiently(workers.signed_on)):
                 return progress
+            outage = database.patiently(lambda connection: read_outage(connection, name))
+            if outage and time.monotonic() - reminded > REMIND:
+                reminded = time.monotonic()
+                warn(outage)
         if workers is not None:
             workers.keep_alive()
         time.sleep(pause)
+
+
+def read_outage(connection: Connection, name: str) -> str:
+    """What keeps failing a campaign's work that is not its fault, in words; empty where nothing does."""
+    query = text(_OUTAGE)
+    message = connection.execute(query, {"name": name, "kind": INFRASTRUCTURE}).scalar_one_or_none()
+    return f"work waits, and is tried again until this is over: {message}" if message else ""
 
 
 def _under_way(progress: Progress) -> bool:
@@ -171,3 +196,26 @@ def _under_way(progress: Progress) -> bool:
     return any(
         counts[state] for counts in (progress.jobs, progress.preparations) for state in ("leased", "failed")
     )
+
+
+_SIGNED_ON = """
+select distinct queue from worker join unnest(
+    cast(:processes as integer[]), cast(:ages as double precision[])
+) as ours (process, age) using (process)
+where host = :host and stopped_at is null and started_at > now() - make_interval(secs => age)
+"""
+
+_OUTAGE = """
+with mine as (
+    select distinct item.job_id from item join campaign on campaign.id = item.campaign_id
+    where campaign.name = :name and not item.obsolete
+), failing as (
+    select error, changed_at from job join mine on mine.job_id = job.id
+    where state in ('queued', 'leased', 'failed') and error->>'class' = :kind
+    union all
+    select error, changed_at from preparation
+    where id in (select preparation_id from job_reference join mine using (job_id))
+        and state in ('queued', 'leased', 'failed') and error->>'class' = :kind
+)
+select error->>'message' from failing order by changed_at desc limit 1
+"""

@@ -21,9 +21,10 @@ from pathlib import Path
 
 from core.errors import DreamlineError, Infrastructure
 from orchestrator.records import cluster, keeper
-from orchestrator.records.place import NAME, Place, Running
+from orchestrator.records.place import NAME, Place, Running, command_lines, is_near
 
 START_SECONDS = 120.0  # that a caller waits; the keeper goes on, since recovery after a crash may take longer
+STOP_SECONDS = 30.0  # that a caller who stops it waits
 
 _holds: dict[Path, int] = {}  # the clients' locks of this process, by place
 _guard = threading.Lock()
@@ -131,13 +132,24 @@ def stop(home: Path) -> None:
     place = Place.of(home)
     with _explaining(place), _guard:
         _let_go(place)
-        until = time.monotonic() + 30
+        until = time.monotonic() + STOP_SECONDS
         while _is_kept(place):
             if time.monotonic() > until:
-                raise Infrastructure(f"The keeper of {place.data} does not end. {place.log} may say why.")
+                raise Infrastructure(
+                    f"The keeper of {place.data} does not end. {place.log} may say why. If it belongs to a"
+                    " container, stop it there."
+                )
             with contextlib.suppress(OSError, ValueError):
-                os.kill(int(place.keeper_lock.read_text("ascii")), signal.SIGTERM)
+                pid = int(place.keeper_lock.read_text("ascii"))
+                if _is_keeper(pid, place):
+                    os.kill(pid, signal.SIGTERM)
             time.sleep(0.05)
+
+
+def _is_keeper(pid: int, place: Place) -> bool:
+    """Whether this is the home's keeper: the number in its lock may be one that a container counts by."""
+    line = command_lines().get(pid, b"")
+    return b"keeper" in line and os.fsencode(place.root.parent) in line and is_near(pid, place)
 
 
 def _url(place: Place, running: Running) -> str:

@@ -125,5 +125,33 @@ def processes(place: Place) -> list[int]:
     return [
         pid
         for pid, line in command_lines().items()
-        if line.startswith(title) or (setting in line and line.partition(setting)[0].count(b"/postgres"))
+        if (line.startswith(title) or (setting in line and line.partition(setting)[0].count(b"/postgres")))
+        and is_near(pid, place)
     ]
+
+
+def is_near(pid: int, place: Place) -> bool:
+    """Whether a process counts process ids as this one does and finds the same folder at the place.
+
+    Root sees the processes of containers, too, whose paths may be the same as here and whose folders are others.
+    Where the system keeps to itself what a process finds, its ids decide.
+    """
+    process = Path("/proc") / str(pid)
+    try:
+        status = (process / "status").read_bytes()
+    except OSError:
+        return not Path("/proc/self/status").exists()  # it has ended; or nothing is told here of any process
+    # Its id in each namespace from this one down to its own.
+    ids = next((line.split()[1:] for line in status.splitlines() if line.startswith(b"NSpid:")), [b""])
+    return len(ids) == 1 and _finds(process / "root", place.root)
+
+
+def _finds(root: Path, folder: Path) -> bool:
+    """Whether a folder below another root is the same as here."""
+    there = root / folder.relative_to("/")
+    try:
+        return there.samefile(folder) if folder.exists() else not there.exists()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True

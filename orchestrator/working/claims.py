@@ -31,6 +31,7 @@ class Claim:
     """One piece of work that is this worker's until its lease ends.
 
     `attempt` counts from 1. `alone` work was claimed by itself on purpose; work of a `company` with it alone.
+    `outages` is how often in a row the infrastructure has failed it; these attempts were not counted.
     """
 
     id: int
@@ -41,6 +42,7 @@ class Claim:
     batch: str
     alone: bool
     company: int | None = None
+    outages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ with recursive owners as (
     update {table} set state = 'leased', attempts = attempts + 1, fence = fence + 1, worker = :worker,
         lease_until = clock_timestamp() + make_interval(secs => :lease), changed_at = now()
     where id in (select id from head union all select id from mates union all select id from fellows)
-    returning id, key, fence, attempts as attempt, pin, batch, alone, company
+    returning id, key, fence, attempts as attempt, pin, batch, alone, company,
+        coalesce(cast(error->>'outages' as integer), 0) as outages
 ), shared as (
     insert into share (pin, owner, served, start, turn, at)
     select head.pin, head.owner, head.start + (select count(*) from taken), head.start, head.turn,
@@ -256,22 +259,25 @@ def fail(
     retry_in: float | None,
     alone: bool = False,
     company: int | None = None,
+    outages: int = 0,
 ) -> bool:
     """Records why work failed: to be tried again after `retry_in` seconds, or dead when that is None.
 
-    The next try is by itself with `alone`, with the others of a `company` where one is given.
+    The next try is by itself with `alone`, with the others of a `company` where one is given. With `outages`,
+    which the next claim is told, this try does not count.
     """
     changed = connection.execute(
         text(f"""
         update {table} set state = :state, error = cast(:error as jsonb), lease_until = null, worker = null,
             not_before = now() + make_interval(secs => :retry), alone = alone or :alone, company = :company,
-            changed_at = now()
+            attempts = attempts - :uncounted, changed_at = now()
         where id = :id and fence = :fence and state = 'leased'
         """),  # noqa: S608 - a table of ours
         {
             "state": "dead" if retry_in is None else "failed",
-            "error": to_json(error),
+            "error": to_json({**error, **({"outages": outages} if outages else {})}),
             "retry": retry_in or 0.0,
+            "uncounted": 1 if outages else 0,
             "alone": alone,
             "company": company,
             "id": claim.id,

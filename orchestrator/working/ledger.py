@@ -83,7 +83,7 @@ class Ledger:
         """
         meter().failed(self._desk.table, error["class"])
         most, pause = self._settings.max_attempts, self._settings.retry_seconds
-        verdict = retries.judge(error["class"], claim.attempt, most, pause, named=named)
+        verdict = retries.judge(error["class"], claim.attempt, most, pause, named=named, outages=claim.outages)
         if len(together) > 1:
             verdict = retries.part(claim.id, together, verdict)
         self._database.patiently(
@@ -95,6 +95,7 @@ class Ledger:
                 retry_in=verdict.retry_in,
                 alone=verdict.alone,
                 company=verdict.company,
+                outages=verdict.outages,
             )
         )
 

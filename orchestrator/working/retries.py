@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import BadInput, Infrastructure, OutOfMemory, PluginError, WeightsMissing
@@ -17,6 +18,9 @@ LONGEST_LINE = 300
 """Characters of each of them."""
 
 LONGEST_PAUSE = 600.0
+
+_MOST_DOUBLINGS = 60
+"""Past any bound, and before numbers overflow: an outage may take any number of tries."""
 
 _OF_THE_WORKER = "environment variable"
 """Where bad input stands that is a worker's and not the campaign's."""
@@ -31,11 +35,14 @@ class Verdict:
     """`retry_in` seconds to the next attempt, None for never.
 
     `alone` asks for a batch of one, `company` for one of those that bear the same number and nothing else.
+    `outages` is how often in a row the infrastructure has failed it, this time included: such tries don't count.
+    0: this one does.
     """
 
     retry_in: float | None
     alone: bool
     company: int | None = None
+    outages: int = 0
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -76,24 +83,34 @@ def part(work: int, together: Collection[int], verdict: Verdict) -> Verdict:
     """
     company = halves(together).get(work)
     pause = 0.0 if verdict.retry_in is None or verdict.alone else verdict.retry_in
-    return Verdict(pause, alone=company is None, company=company)
+    return replace(verdict, retry_in=pause, alone=company is None, company=company)
 
 
-def judge(kind: str, attempt: int, max_attempts: int, pause: float, *, named: bool = False) -> Verdict:
+def judge(
+    kind: str, attempt: int, max_attempts: int, pause: float, *, named: bool = False, outages: int = 0
+) -> Verdict:
     """What happens to work that failed with an error of class `kind` in its `attempt`-th try.
 
     Bad input is never tried again, and a plugin's error once: it may have been the weather. Whatever took
     its process along comes back alone, so that the rest of the batch goes on without it; `named` says that
-    a plugin was at work on this and nothing else, and shortens the patience.
+    a plugin was at work on this and nothing else, and shortens the patience. What the infrastructure fails is
+    tried again however often: `outages` is how many times in a row that was before this one.
     """
+    if kind == INFRASTRUCTURE:
+        return Verdict(_pause(pause, attempt + outages), alone=False, outages=outages + 1)
     if kind == BAD_INPUT or attempt >= max_attempts or (kind == PLUGIN and attempt >= 2):
         return Verdict(None, alone=False)
     if named and attempt >= NAMED_ATTEMPTS:
         return Verdict(None, alone=False)
     return Verdict(
-        min(LONGEST_PAUSE, pause * 2 ** (attempt - 1)) if kind != CRASH else 0.0,
+        _pause(pause, attempt) if kind != CRASH else 0.0,
         alone=kind in (CRASH, MEMORY, TIME, UNKNOWN),
     )
+
+
+def _pause(first: float, tries: int) -> float:
+    """Seconds after so many tries: twice as many each time, up to a bound."""
+    return min(LONGEST_PAUSE, math.ldexp(first, min(tries - 1, _MOST_DOUBLINGS)))
 
 
 def _class_of(error: BaseException) -> str:

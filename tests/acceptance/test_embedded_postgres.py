@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -20,7 +21,8 @@ import pytest
 
 from core.errors import DreamlineError, Infrastructure
 from orchestrator.records import cluster, embedded, keeper, privileges
-from orchestrator.records.place import Place, processes
+from orchestrator.records.place import Place, command_lines, processes
+from orchestrator.records.strays import end_strays
 
 ROOT = os.geteuid() == 0
 LINUX = sys.platform == "linux"
@@ -303,6 +305,76 @@ def test_a_process_id_that_is_somebody_elses_by_now_does_not_keep_postgres_from_
     finally:
         stranger.kill()
         stranger.wait()
+
+
+TITLED = 'exec -a "$1" sleep 60'
+"""A shell's words: a program whose title is its first argument."""
+
+
+@contextlib.contextmanager
+def contained(place: Place, *namespaces: str, before: str = "true") -> Iterator[subprocess.Popen[bytes]]:
+    """A process that a container's Postgres looks like from its host: its title is that of ours."""
+    words = ["bash", "-c", f"{before} && {TITLED}", "bash", f"postgres: {place.tag} checkpointer", place.root]
+    one = subprocess.Popen(["unshare", "--kill-child", *namespaces, *words], stderr=subprocess.PIPE)
+    title = f"postgres: {place.tag}".encode()
+    try:
+        assert wait(
+            lambda: one.poll() is not None or any(line.startswith(title) for line in command_lines().values())
+        )
+        if one.poll() is not None:
+            pytest.skip(f"no namespaces here: {one.communicate()[1].decode()}")
+        yield one
+    finally:
+        one.kill()
+        one.communicate()
+        assert wait(lambda: not any(line.startswith(title) for line in command_lines().values()))
+
+
+needs_namespaces = pytest.mark.skipif(
+    not (ROOT and LINUX and shutil.which("unshare")), reason="only root can make namespaces"
+)
+OTHER_IDS = ("--pid", "--fork")
+OTHER_FILES = ("--mount", "--fork")
+
+
+@needs_namespaces
+@pytest.mark.parametrize(
+    ("namespaces", "before", "ours"),
+    [
+        (OTHER_IDS, "true", False),
+        (OTHER_FILES, 'mount -t tmpfs none "$2"', False),
+        (OTHER_FILES, "true", True),
+    ],
+)
+def test_a_container_s_postgres_with_the_same_paths_is_left_alone(
+    home: Path, namespaces: tuple[str, ...], before: str, ours: bool
+) -> None:
+    place = Place.of(home)
+    place.root.mkdir(parents=True)
+    with contained(place, *namespaces, before=before) as one:
+        assert bool(processes(place)) == ours
+        if not ours:
+            end_strays(place)
+            assert one.poll() is None
+
+
+def test_a_number_that_a_container_s_keeper_wrote_is_nobody_to_stop_here(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place.of(home)
+    place.root.mkdir(parents=True)
+    stranger = subprocess.Popen(["sleep", "60"])
+    place.keeper_lock.write_text(f"{stranger.pid}\n")
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.5)
+    with place.keeper_lock.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            with pytest.raises(Infrastructure, match="container"):
+                embedded.stop(home)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
 
 
 def test_a_removed_home_takes_its_server_with_it(home: Path) -> None:

@@ -10,18 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from core.cards import read_card
 from core.generation.files import card_files
 from core.settings import Settings
+from orchestrator.cli.doctor import command as doctor_command
 from orchestrator.doctor import Finding, examine
-from orchestrator.examining import connections
+from orchestrator.examining import connections, contents
 from orchestrator.operating import clock
 from orchestrator.operating.backlog import read_ready
 from orchestrator.records.database import Database
 from orchestrator.records.models import hash_files, record
-from orchestrator.records.storage import Storage
+from orchestrator.records.storage import Storage, open_storage
 from orchestrator.working.claims import claim
 
 
@@ -42,8 +44,32 @@ def made(database: Database, store: Storage, seed_jobs: Any) -> tuple[int, str]:
     return job, sha256
 
 
-def wrong(settings: Settings, *, fix: bool = False) -> dict[str, Finding]:
-    return {one.check: one for one in examine(settings, fix=fix) if one.level != "ok"}
+@pytest.fixture
+def three(database: Database, store: Storage, seed_jobs: Any) -> list[str]:
+    """Files of three finished jobs."""
+    files = [store.put(b"image %d" % number, "job") for number in range(3)]
+    with database.begin() as connection:
+        for job, sha256 in zip(seed_jobs(3), files, strict=True):
+            connection.execute(text("update job set state = 'done' where id = :id"), {"id": job})
+            connection.execute(
+                text("""
+                insert into asset (job_id, sha256, size, width, height, media_type, facts, fence, worker, seconds)
+                values (:job, :sha256, 7, 1, 1, 'image/png', '{}', 1, gen_random_uuid(), 1)
+                """),
+                {"job": job, "sha256": sha256},
+            )
+    return files
+
+
+def wrong(settings: Settings, *, fix: bool = False, accept_loss: bool = False) -> dict[str, Finding]:
+    found = examine(settings, fix=fix, accept_loss=accept_loss)
+    return {one.check: one for one in found if one.level != "ok"}
+
+
+def states(database: Database) -> dict[str, int]:
+    with database.begin() as connection:
+        rows = connection.execute(text("select state, count(*) as jobs from job group by state"))
+        return {row.state: row.jobs for row in rows}
 
 
 def state(database: Database, job: int) -> str:
@@ -81,18 +107,105 @@ def test_an_image_whose_file_is_gone_is_queued_again(
     assert wrong(settings) == {}
 
 
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_store_in_which_most_files_are_missing_is_taken_for_another_and_nothing_is_forgotten(
+    settings: Settings, database: Database, tmp_path: Path, three: list[str], empty: bool
+) -> None:
+    other = replace(settings, storage_url=str(tmp_path / "other"))
+    if not empty:
+        another = open_storage(other.store_url)
+        shared, theirs = another.put(b"image 0", "x"), another.put(b"theirs", "x")
+    for fix in (False, True):
+        found = wrong(other, fix=fix)
+        assert (found["files"].level, found["files"].mended) == ("error", "")
+        assert f"{3 if empty else 2} of 3 recorded files" in found["files"].message
+        assert "DREAMLINE_STORAGE_URL" in found["files"].mend
+        assert "--accept-loss" in found["files"].mend
+        assert states(database) == {"done": 3}
+    assert empty or (another.exists(shared) and another.exists(theirs)), "nor is anything deleted there"
+    assert wrong(settings) == {}
+
+
+def test_a_store_that_is_truly_lost_is_made_again_when_a_person_says_so(
+    settings: Settings, database: Database, store: Storage, three: list[str]
+) -> None:
+    for sha256 in three:
+        store.delete(sha256)
+    assert wrong(settings, fix=True, accept_loss=True)["files"].mended == "queued again"
+    assert states(database) == {"queued": 3}
+    assert CliRunner().invoke(doctor_command, ["--accept-loss"], obj=settings).exit_code == 2
+
+
+def test_one_file_of_few_that_is_lost_is_made_again_without_asking(
+    settings: Settings, database: Database, store: Storage, three: list[str]
+) -> None:
+    store.delete(three[0])
+    assert wrong(settings, fix=True)["files"].mended == "queued again"
+    assert states(database) == {"done": 2, "queued": 1}
+
+
+@pytest.mark.parametrize("table", ["decision", "comparison"])
+def test_a_file_that_only_a_decision_or_a_comparison_names_is_not_unknown(
+    settings: Settings, database: Database, store: Storage, three: list[str], table: str
+) -> None:
+    decided = store.put(b"an earlier image", "job")
+    with database.begin() as connection:
+        # What decisions and comparisons belong to is of no matter here.
+        connection.execute(text("set local session_replication_role = replica"))
+        connection.execute(
+            text(
+                """
+                insert into decision
+                    (id, campaign_id, number, item_id, version, asset_sha256, verdict, actor, previous, hash)
+                values (gen_random_uuid(), 1, 1, 1, 1, :sha256, 'approved', 'ada', '', '')
+                """
+                if table == "decision"
+                else """
+                insert into comparison (id, rival_id, item_id, asset_sha256, winner, actor)
+                values (gen_random_uuid(), 1, 1, :sha256, 'ours', 'ada')
+                """
+            ),
+            {"sha256": decided},
+        )
+    assert "store" not in wrong(settings, fix=True)
+    assert store.exists(decided)
+
+
+def test_a_file_that_is_recorded_after_the_doctor_looked_is_kept(
+    settings: Settings, database: Database, store: Storage, three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, orphan = store.put(b"late", "job"), store.put(b"nobody's", "job")
+    whole = contents.sweep
+
+    def record_then_sweep(*given: Any) -> set[str]:
+        with database.begin() as connection:
+            connection.execute(
+                text("insert into reference (sha256, source, size) values (:late, 'a.png', 4)"), {"late": late}
+            )
+        return whole(*given)
+
+    monkeypatch.setattr(contents, "sweep", record_then_sweep)
+    assert "1 files" in wrong(settings, fix=True)["store"].message
+    assert (store.exists(late), store.exists(orphan)) == (True, False)
+
+
 def test_a_prepared_reference_whose_file_is_gone_is_prepared_again_before_its_jobs(
     settings: Settings, database: Database, store: Storage, seed_jobs: Any, seed_preparations: Any
 ) -> None:
     (preparation,) = seed_preparations(1)
     (job,) = seed_jobs(1, needs=[preparation])
+    given = store.put(b"a picture", "x")
     with database.begin() as connection:
-        connection.execute(text("update reference set sha256 = sha256"))
-        for row in connection.execute(text("select sha256 from reference")).scalars().all():
-            connection.execute(text("update preparation set state = 'done', result = :gone"), {"gone": row[::-1]})
+        connection.execute(
+            text("insert into reference (sha256, source, size) values (:given, 'b.png', 9)"), {"given": given}
+        )
+        connection.execute(
+            text("update preparation set state = 'done', reference_sha256 = :given, result = :gone"),
+            {"given": given, "gone": given[::-1]},
+        )
+        connection.execute(text("delete from reference where sha256 <> :given"), {"given": given})
         connection.execute(text("update job set waiting = 0"))
-    found = wrong(settings, fix=True)
-    assert any("queued again" in one.mended for one in found.values())
+    assert wrong(settings, fix=True)["files"].mended == "queued again"
     with database.begin() as connection:
         waiting = connection.execute(text("select waiting from job where id = :id"), {"id": job}).scalar_one()
         again = connection.execute(text("select state from preparation")).scalar_one()

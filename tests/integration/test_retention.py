@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import event, text
 
+from core.errors import Infrastructure
 from core.registry import Registry
 from core.settings import Settings
 from orchestrator import campaigns, retention
+from orchestrator.doctor import examine
 from orchestrator.planning.expand import read_brief
 from orchestrator.planning.fetching.kept import Kept, Note
 from orchestrator.planning.plan import make_plan
@@ -196,6 +198,44 @@ def test_a_clean_up_goes_on_from_the_last_and_locks_only_to_delete(
     assert found(settings, database, store, delete=True) == {}
     event.remove(database.engine(), "before_cursor_execute", note)
     assert locked == [], "nobody waits for a search"
+
+
+@pytest.mark.parametrize("kind", ["images", "preparations"])
+def test_a_clean_up_that_breaks_off_leaves_no_row_without_its_file(
+    settings: Settings,
+    database: Database,
+    store: Storage,
+    record: Any,
+    seed_preparations: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    words = ("ball", "cube", "ring", "star", "mug", "cap")
+    record(*words)
+    record(*words[3:])
+    if kind == "preparations":
+        for number, one in enumerate(seed_preparations(3)):
+            result = store.put(b"prepared %d" % number, "x")
+            change(database, f"update preparation set state = 'done', result = '{result}' where id = {one}")
+        change(database, "update item set obsolete = false")
+    let_time_pass(database, 40)
+    delete, deleted = store.delete, []
+
+    def fail_later(sha256: str) -> None:
+        if deleted:
+            raise Infrastructure("the store is away")
+        deleted.append(sha256)
+        delete(sha256)
+
+    monkeypatch.setattr(store, "delete", fail_later)
+    with pytest.raises(Infrastructure):
+        found(settings, database, store, delete=True)
+    monkeypatch.undo()
+    named = rows_of(database, "select sha256 from asset union select result from preparation where state = 'done'")
+    assert deleted
+    assert [sha256 for (sha256,) in named if not store.exists(sha256)] == []
+    assert "store" in {one.check for one in examine(settings, fix=True) if one.mended == "deleted"}
+    assert len(list(store.all())) == len(named)
 
 
 def test_fetched_pictures_go_with_their_notes_when_no_plan_asked_for_them(

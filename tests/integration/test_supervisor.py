@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from orchestrator.records.storage import Storage
 from orchestrator.working import claims, retries
 from orchestrator.working.desks import Desk, Making, Preparing
 from orchestrator.working.hands import Hands
+from orchestrator.working.ledger import Ledger
 from orchestrator.working.limits import machine_memory, memory_limit
 from orchestrator.working.messages import Doing, Made, Stored
+from orchestrator.working.rescue import rescue
 from orchestrator.working.supervisor import CHANCES, Supervisor
 
 ME = uuid.uuid4()
@@ -242,6 +245,53 @@ def test_halves_part_whatever_failed_together(size: int) -> None:
 def test_nothing_dies_for_what_it_failed_together_with(kind: str, attempt: int, pause: float) -> None:
     verdict = retries.part(2, [1, 2, 3], retries.judge(kind, attempt, 6, 2.0))
     assert (verdict.retry_in, verdict.alone, verdict.company) == (pause, False, 1)
+
+
+@pytest.mark.parametrize("outages", [0, 5, 100, 5000])
+def test_work_waits_for_the_infrastructure_however_long_and_the_pause_has_a_bound(outages: int) -> None:
+    verdict = retries.judge(causes.INFRASTRUCTURE, 1, 6, 5.0, outages=outages)
+    assert verdict.retry_in == min(retries.LONGEST_PAUSE, 5.0 * 2 ** min(outages, 20))
+    assert verdict.outages == outages + 1
+    assert retries.part(1, [1, 2], verdict).outages == outages + 1
+
+
+@pytest.mark.parametrize("table", ["job", "preparation"])
+def test_tries_that_the_store_failed_do_not_count_and_work_survives_an_ordinary_failure_after_them(
+    settings: Settings,
+    database: Database,
+    store: Storage,
+    seed_jobs: Any,
+    seed_preparations: Any,
+    table: claims.Table,
+) -> None:
+    (work,) = seed_jobs(1) if table == "job" else seed_preparations(1)
+    pin, desk = ("model", Making()) if table == "job" else ("method", Preparing())
+    ledger = Ledger(replace(settings, retry_seconds=100.0), database, store, desk, ME)
+    pauses = []
+
+    def fail(error: dict[str, Any]) -> tuple[Any, ...]:
+        rows(database, f"update {table} set state = 'queued' where state = 'failed' returning id")
+        with database.begin() as connection:
+            (claim,) = claims.claim(connection, table, ME, [pin], 1, 20)
+        ledger.fail(claim, error)
+        query = f"state, attempts, extract(epoch from not_before - now()) from {table} where id = {work}"
+        ((state, attempts, pause),) = rows(database, f"select {query}")
+        pauses.append(round(float(pause) / 10) * 10)
+        return state, attempts
+
+    away = {"class": causes.INFRASTRUCTURE, "message": "the store is away"}
+    for _ in range(settings.max_attempts * 2):
+        assert fail(away) == ("failed", 0)
+    assert pauses[:4] == [100, 200, 400, 600]
+    assert set(pauses[4:]) == {600}
+    assert fail({"class": causes.MEMORY, "message": "out of memory"}) == ("failed", 1)
+    assert fail(away) == ("failed", 1)
+    assert pauses[-2:] == [100, 200]
+    rows(database, f"update {table} set state = 'queued', lease_until = null returning id")
+    with database.begin() as connection:
+        claims.claim(connection, table, ME, [pin], 1, 0)
+        rescue(connection, settings.max_attempts)
+    assert rows(database, f"select state, attempts from {table}") == [("queued", 2)]
 
 
 def test_a_worker_that_is_set_up_wrongly_is_not_the_campaigns_fault() -> None:
