@@ -95,6 +95,8 @@ class Stage:
         object_weight: the loss of a token wholly inside a reference's mask counts 1 + this.
         drop_text, drop_references, drop_both: shares of samples that lose them.
         routing: None: none.
+        routed: the share of batches that are asked for routing and placeholders; the others are faster where
+            blocks are compiled.
         placeholder_weight: of the placeholder loss; 0: none.
         keep_tokens: in the quality stage the reference is the target itself, of which so many tokens are kept.
         distil: the adapter learns to do in few steps what it does in many.
@@ -118,6 +120,7 @@ class Stage:
     drop_references: float = 0.05
     drop_both: float = 0.05
     routing: Routing | None = None
+    routed: float = 1.0
     placeholder_weight: float = 0.0
     keep_tokens: int | None = None
     distil: Distil | None = None
@@ -144,7 +147,7 @@ class Recipe:
         precision: that products are made in; weights are float32. `fastest`: bfloat16 where the device has it.
         guidance: told to a base with a guidance embedding.
         shift: of noise levels in training, and of the schedule that is written beside a new base.
-        compiled: whether the blocks of a base's stages are compiled.
+        compiled: whether blocks are compiled where the base learns.
         embeddings: whether references and the noisy image get condition and index embeddings; without, as in the
             paper's ablation, they are 0.
     """

@@ -175,7 +175,7 @@ class Run:
             width = base.t5.get_input_embeddings().weight.shape[1]
             listener = Listener(WORLDS[self.recipe.world], width, self.recipe.seed)
             trainee.listener = listener.to(accelerator.device)
-        compiled = self.recipe.compiled and stage.trains == "base"
+        compiled = self.recipe.compiled and stage.trains in ("base", "everything")
         quicken(base.transformer, base.t5, accelerator.device.type, compiled=compiled)
         place = self.folder / stage.name
         train_in(place, self.recipe, stage, trainee, source, encoder, accelerator, self.shown, self.stop)

@@ -92,6 +92,7 @@ def joint(share: float, rate: float) -> Stage:
         drop_references=0.03,
         drop_both=0.02,
         routing=Routing((("P", 1.0), ("R", 0.3))),
+        routed=0.25,
         placeholder_weight=1.0,
         alone=0.15,
         panels=0.6,

@@ -150,7 +150,8 @@ class Trainee(nn.Module):
         roles_BLW = self.roles(layout, len(text_BTE), kinds_of(batch.task))
         weight_BS = object_weight(batch.mask_BNS, stage.object_weight)
         tap = None
-        if grids and (stage.routing is not None or stage.placeholder_weight > 0):
+        asked = stage.routed == 1 or chances.uniform() < stage.routed
+        if grids and asked and (stage.routing is not None or stage.placeholder_weight > 0):
             tap = RoutingTap(
                 layout,
                 stage.routing.forms if stage.routing else (),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from core.generation.compiling import has_compiler
+from core.training.adapter import Adapter
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base, read_base
 from core.training.batches import Batch
@@ -66,4 +68,31 @@ def test_compiled_blocks_give_the_same_losses_at_every_length(
         assert loss(compiled, recipe, batch_of(task)) == pytest.approx(expected, abs=1e-4)
     counters = torch._dynamo.utils.counters
     assert not counters["graph_break"]
+    torch.compiler.reset()
+
+
+def joint_losses(base: Base, recipe: Recipe, batch: Batch, routed: float) -> dict[str, float]:
+    adapter = Adapter(base.transformer, base.t5.config.d_model, 4)
+    stage = replace(recipe.stage("joint"), alone=0.0, routed=routed)
+    with torch.no_grad():
+        losses = Trainee(base, adapter, empty_texts(base.tokenizers))(batch, stage, Chances.of(0, 3))
+    return {name: float(loss) for name, loss in losses.items()}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.skipif(not has_compiler("cpu"), reason="no C++ compiler is here")
+def test_routing_sees_the_same_in_blocks_that_are_compiled(
+    nano_base: Path, recipe: Recipe, batch_of: Callable[[str], Batch]
+) -> None:
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    plain, compiled = read_base(nano_base, 40), read_base(nano_base, 40)
+    quicken(compiled.transformer, compiled.t5, "cpu", compiled=True)
+    for routed, named in ((0.0, False), (1.0, True), (0.0, False)):
+        expected = joint_losses(plain, recipe, batch_of("two-subjects"), routed)
+        assert ("route R" in expected) == named
+        found = joint_losses(compiled, recipe, batch_of("two-subjects"), routed)
+        assert found == pytest.approx(expected, abs=1e-4)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     torch.compiler.reset()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from core.generation.sequence import Grid, Layout, position_ids
+from core.training.adapter import Adapter
 from core.training.attention import RoutingTap, tapped
 from core.training.base_model import Base
 from core.training.batches import Batch
+from core.training.loop import empty_texts
 from core.training.losses import response, routing_p
+from core.training.recipes import Recipe
+from core.training.trainee import Chances, Trainee
 
 
 def test_masks_of_a_batch_stand_on_what_its_references_show(batch_of: Callable[[str], Batch]) -> None:
@@ -80,3 +85,18 @@ def test_placeholders_count_only_where_all_of_them_are_said(base: Base) -> None:
     tap(query, key)
     alone(query[:1], key[:1])
     assert float(tap.losses()["placeholder"]) == pytest.approx(float(alone.losses()["placeholder"]), rel=1e-5)
+
+
+def test_a_stage_asks_as_many_batches_for_routing_as_it_says(
+    base: Base, batch_of: Callable[[str], Batch], recipe: Recipe
+) -> None:
+    adapter = Adapter(base.transformer, base.t5.config.d_model, 4)
+    trainee = Trainee(base, adapter, empty_texts(base.tokenizers))
+    stage = replace(recipe.stage("joint"), alone=0.0, drop_references=0.0, drop_both=0.0, routed=0.25)
+    batch = batch_of("two-subjects")
+    with torch.no_grad():
+        losses = [trainee(batch, stage, Chances.of(0, step)) for step in range(80)]
+    asked = [one for one in losses if "route P" in one]
+    assert 10 <= len(asked) <= 30
+    assert all(one["loss"] > one["diffusion"] for one in asked)
+    assert all(one["loss"] == one["diffusion"] for one in losses if "route P" not in one)
