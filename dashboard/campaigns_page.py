@@ -116,7 +116,7 @@ def _draw_one(actor: Actor, name: str) -> None:
     if one.state == "paused" and one.reason:
         st.warning(f"Paused: {visit.escaped(one.reason)}.", icon=":material/pause_circle:")
     _draw_verbs(actor, one)
-    _draw_live(actor, name)
+    _draw_live(name)
     if actor.may(Right.MANAGE, name):
         _draw_settings(actor, one)
 
@@ -170,8 +170,12 @@ _VERBS = (
 
 
 @st.fragment(run_every=2)  # type: ignore[untyped-decorator, unused-ignore]
-def _draw_live(actor: Actor, name: str) -> None:
-    """What changes while the campaign runs; read every two seconds."""
+def _draw_live(name: str) -> None:
+    """What changes while the campaign runs; read every two seconds, and by whom is asked anew each time."""
+    actor = visit.arrive()
+    if not actor.may(Right.SEE, name):
+        st.warning("You may not see this campaign any more.", icon=":material/lock:")
+        return
     with office().database.begin() as connection:
         (one,) = read_progress(connection, name)
         (overview,) = queries.read_overviews(connection, name)

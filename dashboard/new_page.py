@@ -61,7 +61,7 @@ def _draw_plan(actor: Actor, file: Path) -> None:
     here = office()
     try:
         with st.spinner("Reading and planning…"):
-            prospect = _plan(here, file)
+            prospect = _plan(actor, here, file)
     except DreamlineError as error:
         visit.show_problems(error, file.parent)
         return
@@ -111,8 +111,10 @@ def _draw_prospect(prospect: Prospect) -> None:
         st.markdown(f"Takes {visit.escaped(tell_estimate(prospect.estimate))}")
 
 
-def _plan(here: Office, file: Path) -> Prospect:
+def _plan(actor: Actor, here: Office, file: Path) -> Prospect:
     brief = read_brief(file, here.settings, here.registry, within=bounds(here.settings, file))
+    # A plan tells what is recorded under the name.
+    actor.require(Right.STEER, brief.campaign)
     files = pin_files(brief.card, here.settings, recorded_files(here.database, brief.card.name))
     plan = make_plan(brief, here.settings, here.registry, files)
     with here.database.begin() as connection:

@@ -694,3 +694,23 @@ def test_what_is_approved_is_downloaded_as_an_archive(
     assert [line["approved_by"] for line in told["files"]] == ["ana", "ana"]
     ((facts,),) = rows(database, "select facts from event where kind = 'campaign.delivered'")
     assert (facts["files"], facts["output"]) == (2, "a download")
+
+
+def test_who_may_see_a_campaign_no_more_is_shown_no_more_of_it_on_a_page_that_stays_open(
+    context: Any, settings: Settings, database: Database, seeded: Any
+) -> None:
+    seeded("drop", 6)
+    seeded("other", 4)
+    with database.begin() as connection:
+        set_member(connection, "vic", "producer", ["drop"])
+    server = Server(settings, member="vic").start()
+    try:
+        page = context.new_page()
+        page.goto(f"{server.url}/?campaign=drop")
+        page.wait_for_selector("text=Last pictures")
+        with database.begin() as connection:
+            set_member(connection, "vic", "producer", ["other"])
+        page.wait_for_selector("text=You may not see this campaign any more", timeout=20_000)
+        page.wait_for_selector("text=Last pictures", state="detached", timeout=20_000)
+    finally:
+        server.kill()

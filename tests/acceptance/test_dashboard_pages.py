@@ -463,3 +463,16 @@ def test_a_taken_port_is_refused_by_name() -> None:
         one.listen()
         with pytest.raises(BadInput, match="Try --port 0"):
             free_port("127.0.0.1", one.getsockname()[1])
+
+
+def test_a_plan_tells_nothing_of_a_campaign_that_one_may_not_steer(
+    here: Office, database: Database, drop: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as connection:
+        set_member(connection, "vic", "producer", ["drop"])
+    monkeypatch.setattr(offices, "_office", replace(here, local="vic", member=True))
+    page = open_page("new")
+    press(page, "summer-drop")
+    assert "summer-drop" in words(page).replace("\\", "")
+    assert "Plan of" not in words(page)
+    assert not page.metric
