@@ -196,12 +196,14 @@ class Registry:
         ]
 
     def tell(self, event: Event) -> None:
-        """Tells every observer; a failing one is logged with its name."""
+        """Tells every observer; a failing one is logged with its name: what it is told of has happened."""
         for name, one in self._implementing("campaign_changed"):
             try:
                 self._ask(name, one, "campaign_changed", event=event)
             except PluginError as error:
                 log.warning("%s", error)
+            except DreamlineError as error:
+                log.warning("plugin %r: campaign_changed raised %s: %s", name, type(error).__name__, error)
 
     def add_commands(self, cli: click.Group) -> None:
         """Lets plugins add commands to the command line."""

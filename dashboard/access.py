@@ -12,7 +12,8 @@ import hmac
 import json
 import secrets
 import time
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from sqlalchemy import text
 
@@ -54,6 +55,21 @@ def read(office: Office, token: str, purpose: Purpose, now: float | None = None)
     if claims["for"] != purpose or claims["until"] < (now if now is not None else time.time()):
         raise Unknown("the token has expired: reload the page")
     return known(office, claims["name"])
+
+
+def address(claims: Mapping[str, Any]) -> str:
+    """Whose login this is, by what the OpenID provider claims (OpenID Connect Core 1.0, section 5.1).
+
+    Raises:
+        Unknown: it gives no address, or says that nobody has verified that it is this person's. A provider that
+            says nothing of that is believed.
+    """
+    email = str(claims.get("email") or "")
+    if not email:
+        raise Unknown("the login gives no e-mail address: ask the provider for the scope `email`")
+    if str(claims.get("email_verified", True)).lower() != "true":
+        raise Unknown(f"{email} was not verified by the provider: confirm the address there, and log in again")
+    return email
 
 
 def known(office: Office, name: str) -> Actor:

@@ -44,7 +44,7 @@ def arrive() -> Actor:
         if here.local:
             return access.known(here, here.local)
         if st.user.is_logged_in:
-            return access.known(here, str(st.user.email or ""))
+            return access.known(here, access.address(st.user))
     except DreamlineError as error:
         st.error(escaped(str(error)), icon=":material/lock:")
     st.title("dreamline")

@@ -7,18 +7,22 @@ item is judged once, in a transaction that checks that it still stands as it was
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from core.errors import BadInput, PluginError
 from core.registry import Registry
 from orchestrator.planning.gates import TRIES, read_gates, verdict
 from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.records.gates import ASKED_BY_GATE, HELD_BACK
 from orchestrator.records.plain_json import to_json
 from orchestrator.reviewing import attempts
+
+log = logging.getLogger("dreamline")
 
 AT_ONCE = 500
 
@@ -65,7 +69,11 @@ def judge(database: Database, registry: Registry, *, thorough: bool = False) -> 
         _settle(connection, rows, total)
     for row in rows:
         if _outcome(row)[0] == "retry":
-            _retry(database, registry, row.id, total)
+            try:
+                _retry(database, registry, row.id, total)
+            except (PluginError, BadInput) as error:
+                # It stays ready, and is judged again; the others, and whatever comes after judging, go on.
+                log.warning("item %s could not be judged: %s", row.id, error)
     return total
 
 

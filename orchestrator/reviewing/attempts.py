@@ -121,7 +121,7 @@ def _prepare_larger(
 ) -> tuple[list[_Prepared], list[reasons.Change]]:
     """The references of the next attempt, larger where a reason asks for it and the kind's tokens allow it."""
     rows = connection.execute(text(_PREPARATIONS), {"job": state.job_id}).all()
-    kinds = registry.kinds()
+    kinds = registry.kinds(sound=True)
     found, changes = [], []
     for row in rows:
         offer = kinds.get(row.spec["kind"])

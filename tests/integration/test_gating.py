@@ -17,7 +17,9 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from benchmarks.seeding import Seeded, seed
-from core.registry import Registry
+from core.errors import PluginError
+from core.hookspecs import hookimpl
+from core.registry import Registry, load
 from core.settings import Settings
 from dashboard.listing import read_items
 from dashboard.questions import Question, read_counts
@@ -177,6 +179,38 @@ def test_what_is_to_be_tried_again_is_made_with_another_seed_twice_and_then_held
     told = one(database, "select gate, gate_reasons from item where id = :id", id=item)
     assert told.gate == "held"
     assert told.gate_reasons[-1] == "3 images were tried"
+
+
+def test_a_plugin_whose_kinds_are_at_fault_keeps_nobody_from_another_image(
+    database: Database, settings: Settings, drop: Seeded
+) -> None:
+    class Faulty:
+        @hookimpl
+        def condition_types(self) -> Any:
+            raise RuntimeError("half installed")
+
+    spoilt = load(settings)
+    spoilt.manager.register(Faulty(), "faulty")
+    guard(database, drop, sharpness=">0.05 else retry")
+    assert gating.judge(database, spoilt).retried == 1
+
+
+def test_one_item_that_cannot_be_judged_holds_up_no_other(
+    database: Database, registry: Registry, drop: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = attempts.ask
+
+    def failing(connection: Any, registry: Registry, campaign: int, item: int, *told: Any) -> Any:
+        if item == drop.items[0]:
+            raise PluginError("taste", "it broke")
+        return ask(connection, registry, campaign, item, *told)
+
+    monkeypatch.setattr(attempts, "ask", failing)
+    guard(database, drop, sharpness=">0.15 else retry")
+    assert gating.judge(database, registry).retried == 1
+    assert one(database, "select gate from item where id = :id", id=drop.items[0]).gate == "ready"
+    monkeypatch.setattr(attempts, "ask", ask)
+    assert gating.judge(database, registry).retried == 1
 
 
 def test_a_second_image_that_passes_is_shown(database: Database, registry: Registry, drop: Seeded) -> None:

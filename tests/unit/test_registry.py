@@ -18,7 +18,7 @@ from core.cards import load_card
 from core.conditions import ConditionType
 from core.errors import BadInput, DreamlineError, PluginError
 from core.generation import builtin
-from core.hookspecs import hookimpl
+from core.hookspecs import Event, hookimpl
 from core.registry import Registry, load
 from core.requests import Image, Preparation, Request, Score
 from core.settings import Settings
@@ -189,3 +189,24 @@ def test_plugins_tells_name_version_kinds_hooks_and_origin(registry: Registry) -
     assert (style.kinds, style.hooks) == (("style",), ("condition_types",))
     assert style.module == "plugins.style"
     assert style.distribution.startswith("dreamline ")
+
+
+@pytest.mark.parametrize("error", [BadInput.at("here", "is wrong", "Mend it"), OSError("gone"), KeyError("x")])
+def test_an_observer_that_raises_anything_is_logged_and_stops_nobody(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Event] = []
+
+    class Failing:
+        @hookimpl
+        def campaign_changed(self, event: Event) -> None:
+            raise error
+
+    class Listening:
+        @hookimpl
+        def campaign_changed(self, event: Event) -> None:
+            heard.append(event)
+
+    registry_of(a=Failing(), b=Listening()).tell(Event("started", "drop"))
+    assert [event.campaign for event in heard] == ["drop"]
+    assert "plugin 'a'" in caplog.text
