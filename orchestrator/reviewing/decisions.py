@@ -24,6 +24,7 @@ from orchestrator.records.database import VERBS_LOCK, Database
 from orchestrator.reviewing import attempts
 from orchestrator.reviewing.chain import Link, head
 from orchestrator.reviewing.people import Actor, Right
+from orchestrator.reviewing.two_steps import Step, proposer, stood_before
 from orchestrator.reviewing.wishes import Answer, Wish, check
 from orchestrator.tallies import Decided
 
@@ -99,6 +100,7 @@ class _Session:
         self._recorded: dict[uuid.UUID, _Known] = {}
         self._new: list[Link] = []
         self._attempts: set[uuid.UUID | None] = set()  # decisions that asked for an attempt
+        self._steps: dict[int, list[Step]] = {}  # of each item where they matter
         self.worse = False  # whether anything but an approval of what was not approved was recorded
 
     @classmethod
@@ -141,6 +143,20 @@ class _Session:
             {"ids": [wish.undoes for wish in wishes if wish.undoes]},
         )
         self._attempts = set(asked.scalars())
+        matter = [wish.item for wish in wishes if wish.verdict == "approved" and self._matter(wish)]
+        steps = self._connection.execute(
+            text("""
+            select item_id, id, version, verdict, undoes, actor from decision
+            where item_id = any(:items) and campaign_id = :campaign order by number
+            """),
+            {"items": matter, "campaign": self._campaign.id},
+        )
+        for row in steps:
+            self._steps.setdefault(row.item_id, []).append(Step(*row[1:]))
+
+    def _matter(self, wish: Wish) -> bool:
+        """Whether it takes an item's earlier decisions to know what this one comes to."""
+        return self._campaign.two_step or wish.undoes is not None
 
     def decide(self, wish: Wish) -> Answer:
         item = self._items.get(wish.item)
@@ -183,15 +199,31 @@ class _Session:
         self.worse = self.worse or not better or wish.undoes is not None
         self._number, self._hash = link.number, link.hash
         self._new.append(link)
+        step = Step(link.id, link.version, link.verdict, link.undoes, link.actor)
+        self._steps.setdefault(wish.item, []).append(step)
         item["verdict"] = "open" if verdict == "cleared" else verdict
         item["decision_id"], item["actor"], item["number"] = link.id, link.actor, link.number
 
     def _verdict(self, wish: Wish, item: dict[str, Any]) -> str:
-        """In two steps the first yes is a proposal; only an approver's, who did not propose it, is final."""
-        if wish.verdict != "approved" or not self._campaign.two_step:
+        """In two steps the first yes is a proposal; only an approver's, who did not propose it, is final.
+
+        What is approved stays so, and an undo of one's own decision brings back the verdict before it.
+        """
+        if wish.verdict != "approved":
             return wish.verdict
-        another = item["verdict"] == "proposed" and item["actor"] != self._actor.name
+        if wish.undoes is not None and (restored := self._restored(wish)):
+            return restored
+        if not self._campaign.two_step or item["verdict"] == "approved":
+            return "approved"
+        another = item["verdict"] == "proposed" and proposer(self._steps.get(wish.item, [])) != self._actor.name
         return "approved" if another and self._actor.may(Right.CONFIRM) else "proposed"
+
+    def _restored(self, wish: Wish) -> str:
+        """The yes that stood before a decision of this person's that is taken back; empty where none did."""
+        steps = self._steps.get(wish.item, [])
+        undone = next((step for step in steps if step.id == wish.undoes), None)
+        stood = stood_before(steps, undone.id) if undone is not None and undone.actor == self._actor.name else None
+        return stood.verdict if stood is not None and stood.verdict in ("approved", "proposed") else ""
 
     def _ask_again(self, wish: Wish, item: dict[str, Any]) -> str:
         """Queues a second attempt; the answer says how it differs, or why there is none."""

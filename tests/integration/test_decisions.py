@@ -213,6 +213,93 @@ def test_two_steps_need_two_people(database: Database, drop: Seeded, say: Decide
     assert say(ABE, wish(item, seen=third.id))[0].verdict == "approved"
 
 
+def test_in_two_steps_what_is_approved_stays_so_when_it_is_approved_again(
+    database: Database, drop: Seeded, say: Decide
+) -> None:
+    set_two_step(database, BOSS, "drop", True)
+    item = drop.items[0]
+    last = confirmed(say, item)
+    for actor in (ABE, ANA, ADA):
+        again = wish(item, seen=last)
+        assert say(actor, again)[0].verdict == "approved"
+        last = again.id
+    assert whole(database, drop)
+
+
+def test_an_undo_brings_back_the_verdict_before_it_in_two_steps_too(
+    database: Database, drop: Seeded, say: Decide
+) -> None:
+    set_two_step(database, BOSS, "drop", True)
+    item = drop.items[0]
+    first, second = wish(item), wish(item, "rejected")
+    say(ADA, first)
+    confirming = wish(item, seen=first.id)
+    assert say(ABE, confirming)[0].verdict == "approved"
+    back = wish(item, seen=confirming.id, undoes=confirming.id)
+    assert say(ABE, back)[0].verdict == "proposed", "what abe confirmed is a proposal again"
+    confirming = wish(item, seen=back.id)
+    say(ABE, confirming)
+    second = replace(second, seen=confirming.id)
+    (answer,) = say(ANA, second, replace(wish(item, seen=second.id), undoes=second.id))[1:]
+    assert answer.verdict == "approved"
+    asked = ask(item, "glossy", seen=answer.decision)
+    say(ANA, asked)
+    (answer,) = say(ANA, wish(item, version=2, undoes=asked.id))
+    assert (answer.version, answer.verdict) == (3, "approved"), "a withdrawn attempt too"
+    assert whole(database, drop)
+
+
+def test_an_undo_of_somebody_elses_rejection_approves_nothing_in_two_steps(
+    database: Database, drop: Seeded, say: Decide
+) -> None:
+    set_two_step(database, BOSS, "drop", True)
+    item = drop.items[0]
+    abes = wish(item, "rejected", seen=confirmed(say, item))
+    say(ABE, abes)
+    assert say(ANA, wish(item, seen=abes.id, undoes=abes.id))[0].verdict == "proposed"
+
+
+def test_a_proposal_stays_whose_it_was_though_others_reject_it_and_undo_that(
+    database: Database, drop: Seeded, say: Decide
+) -> None:
+    set_two_step(database, BOSS, "drop", True)
+    item = drop.items[0]
+    adas = wish(item)
+    say(ADA, adas)
+    last = adas.id
+    for _ in range(2):
+        abes = wish(item, "rejected", seen=last)
+        back = wish(item, seen=abes.id, undoes=abes.id)
+        assert [answer.verdict for answer in say(ABE, abes, back)] == ["rejected", "proposed"]
+        last = back.id
+    mine = wish(item, seen=last)
+    assert say(ADA, mine)[0].verdict == "proposed", "nobody else has said yes"
+    assert say(ABE, wish(item, seen=mine.id))[0].verdict == "approved"
+
+
+def test_undoing_step_by_step_leads_back_to_where_a_person_began(
+    database: Database, drop: Seeded, say: Decide
+) -> None:
+    set_two_step(database, BOSS, "drop", True)
+    item = drop.items[0]
+    yes = wish(item)
+    no = wish(item, "rejected", seen=yes.id)
+    first = wish(item, seen=no.id, undoes=no.id)
+    second = wish(item, "cleared", seen=first.id, undoes=first.id)
+    verdicts = [answer.verdict for answer in say(ADA, yes, no, first, second)]
+    assert verdicts == ["proposed", "rejected", "proposed", "open"]
+    assert say(ABE, wish(item, seen=second.id))[0].verdict == "proposed", "what was taken back counts no more"
+
+
+def confirmed(say: Decide, item: int) -> uuid.UUID:
+    """Ada proposes and Abe confirms; returns the last decision."""
+    first = wish(item)
+    second = wish(item, seen=first.id)
+    say(ADA, first)
+    assert say(ABE, second)[0].verdict == "approved"
+    return second.id
+
+
 def test_only_an_admin_changes_the_number_of_steps(database: Database, drop: Seeded) -> None:
     with pytest.raises(Forbidden):
         set_two_step(database, ADA, "drop", True)
