@@ -10,7 +10,9 @@ import csv
 import hashlib
 import io
 import re
+import unicodedata
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,7 +21,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from core.errors import BadInput, Problem
-from orchestrator.records.database import Database
+from orchestrator.records.database import SWEEP_LOCK, Database
 from orchestrator.records.storage import Storage
 from orchestrator.reviewing.people import Actor, Right
 
@@ -101,17 +103,17 @@ def bring_in(
     if not rows:
         raise BadInput.at("campaign", f"there is no {campaign!r} with rows", "Plan it first")
     placed = _place(files, [row.key for row in rows])
+    kept = {name: store.put(files[name], f"rival-{tool}") for name in placed}
     values = [
-        {
-            "campaign": rows[0].id,
-            "tool": tool.strip(),
-            "row": row,
-            "sha256": store.put(files[name], f"rival-{tool}"),
-            "name": name,
-        }
+        {"campaign": rows[0].id, "tool": tool.strip(), "row": row, "sha256": kept[name], "name": name}
         for name, row in placed.items()
     ]
     with database.begin() as connection:
+        # From here to the commit no sweep deletes; what one took since it was stored is stored again.
+        connection.execute(text("select pg_advisory_xact_lock_shared(:lock)"), {"lock": SWEEP_LOCK})
+        gone = set(store.lacking(list(kept.values())))
+        for name in (name for name, sha256 in kept.items() if sha256 in gone):
+            store.put(files[name], f"rival-{tool}")
         return sum(connection.execute(text(_BRING_IN), one).rowcount for one in values)
 
 
@@ -165,43 +167,58 @@ def read_win_rates(connection: Connection, campaign: str) -> list[WinRate]:
 def _place(files: Mapping[str, bytes], keys: Sequence[str]) -> dict[str, str]:
     """The row of each picture."""
     told = _told_by_csv(files)
-    by_slug = {_slug(key): key for key in keys}
+    pictures = {name: PurePosixPath(name) for name in files if not name.lower().endswith(".csv")}
+    alike = Counter(path.name for path in pictures.values())
     placed, problems = {}, []
-    for name, data in files.items():
-        path = PurePosixPath(name)
-        if path.suffix.lower() == ".csv":
-            continue
-        row = by_slug.get(_slug(told[path.name])) if path.name in told else _guess(path, by_slug)
-        if path.suffix.lower() not in PICTURES or not _is_picture(data):
+    for name, path in pictures.items():
+        said = told.get(name) or (told.get(path.name) if alike[path.name] == 1 else None)
+        rows = _guess(path, keys) if said is None else _rows_called(said, keys)
+        if path.suffix.lower() not in PICTURES or not _is_picture(files[name]):
             problems.append(Problem(f"file {name}", "is no picture that can be read", "Give PNG, JPEG or WebP"))
-        elif row is None:
+        elif len(rows) != 1:
+            what = f"could belong to the rows {' and '.join(rows)}" if rows else "belongs to no row of the brief"
             mend = f"Name it after its row ({', '.join(keys[:3])} …), or add a CSV with the columns row and file"
-            problems.append(Problem(f"file {name}", "belongs to no row of the brief", mend))
+            problems.append(Problem(f"file {name}", what, mend))
         else:
-            placed[name] = row
+            placed[name] = rows[0]
     BadInput.gather(problems)
     if not placed:
         raise BadInput.at("files", "there are no pictures among them", "Give PNG, JPEG or WebP")
     return placed
 
 
-def _guess(path: PurePosixPath, by_slug: Mapping[str, str]) -> str | None:
-    """The row whose key the file's name begins with (the longest such key), or its folder's name is."""
+def _guess(path: PurePosixPath, keys: Sequence[str]) -> list[str]:
+    """Rows whose key the file's name is or begins with (those of the longest key), or its folder's name is."""
+    if exact := _rows_called(path.stem, keys):
+        return exact
     stem = _slug(path.stem)
-    fitting = [slug for slug in by_slug if stem == slug or stem.startswith(f"{slug}-")]
-    if fitting:
-        return by_slug[max(fitting, key=len)]
-    return by_slug.get(_slug(path.parent.name))
+    fitting = [key for key in keys if (slug := _slug(key)) and stem.startswith(f"{slug}-")]
+    longest = max((len(_slug(key)) for key in fitting), default=0)
+    return [key for key in fitting if len(_slug(key)) == longest] or _rows_called(path.parent.name, keys)
+
+
+def _rows_called(word: str, keys: Sequence[str]) -> list[str]:
+    """The row of exactly that key; else those whose keys differ from it in marks and case alone."""
+    exact = [key for key in keys if _folded(key) == _folded(word)]
+    return exact or [key for key in keys if _slug(word) and _slug(key) == _slug(word)]
 
 
 def _told_by_csv(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Rows by the paths, or names, of files."""
     told: dict[str, str] = {}
     for name, data in files.items():
         if name.lower().endswith(".csv"):
             reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace")))
             if not {"row", "file"} <= set(reader.fieldnames or ()):
                 raise BadInput.at(f"file {name}", "lacks the columns row and file", "Name them in its first line")
-            told.update({PurePosixPath(line["file"]).name: line["row"] for line in reader if line["file"]})
+            for number, line in enumerate(reader, start=2):
+                if line["file"] and not line["row"]:
+                    what = f"has no row for {line['file']}"
+                    raise BadInput.at(
+                        f"file {name}, line {number}", what, "Write the row's key into the column row"
+                    )
+                if line["file"]:
+                    told[str(PurePosixPath(line["file"].replace("\\", "/")))] = line["row"]
     return told
 
 
@@ -217,7 +234,12 @@ def _is_picture(data: bytes) -> bool:
 
 
 def _slug(word: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", word.casefold()).strip("-")
+    """Letters and digits of any writing, with `-` for all between them."""
+    return re.sub(r"[\W_]+", "-", _folded(word)).strip("-")
+
+
+def _folded(word: str) -> str:
+    return unicodedata.normalize("NFC", word).casefold()
 
 
 def _ours_first(rival: int, item: int, actor: str) -> bool:
