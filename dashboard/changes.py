@@ -28,7 +28,7 @@ def read_changes(connection: Connection, campaign: str, after: int, limit: int =
     back = connection.execute(
         text("""
         select item.id, item.version, asset.sha256, asset.width, asset.height, attempt.reasons, attempt.changes,
-               (select count(*) from attempt earlier where earlier.item_id = item.id) as attempts
+               attempt.actor, (select count(*) from attempt earlier where earlier.item_id = item.id) as attempts
         from attempt join item on item.id = attempt.item_id and item.version = attempt.version
         join asset on asset.job_id = item.job_id join campaign on campaign.id = item.campaign_id
         where campaign.name = :campaign and asset.made_at > now() - interval '10 minutes' limit :limit
@@ -59,6 +59,7 @@ def read_changes(connection: Connection, campaign: str, after: int, limit: int =
                 "h": row.height,
                 "why": row.reasons,
                 "changes": row.changes,
+                "by": row.actor,
                 "count": row.attempts + 1,
             }
             for row in back

@@ -70,13 +70,14 @@ def _draw_pair(actor: Actor, campaign: str, pair: Pair) -> None:
                 key=f"judge {name}",
                 shortcut=shortcut,
                 on_click=_judge,
-                args=(actor, campaign, pair, theirs[name], uuid.uuid4()),
+                args=(campaign, pair, theirs[name], uuid.uuid4()),
             )
 
 
-def _judge(actor: Actor, campaign: str, pair: Pair, winner: rivals.Winner, given: uuid.UUID) -> None:
+def _judge(campaign: str, pair: Pair, winner: rivals.Winner, given: uuid.UUID) -> None:
+    """Runs before the page does, by the rights of now and not of when the button was drawn."""
     try:
-        rivals.judge(office().database, actor, campaign, pair, winner, given)
+        rivals.judge(office().database, visit.who(), campaign, pair, winner, given)
     except DreamlineError as error:
         visit.show_problems(error)
 

@@ -41,10 +41,8 @@ def arrive() -> Actor:
     """The person in front of the page; draws a login, and nothing after it, for those we don't know."""
     here = office()
     try:
-        if here.local:
-            return access.known(here, here.local)
-        if st.user.is_logged_in:
-            return access.known(here, access.address(st.user))
+        if here.local or st.user.is_logged_in:
+            return who()
     except DreamlineError as error:
         st.error(escaped(str(error)), icon=":material/lock:")
     st.title("dreamline")
@@ -56,6 +54,16 @@ def arrive() -> Actor:
         st.write("Log in to see campaigns and to review their images.")
         st.button("Log in", type="primary", on_click=st.login)
     return _end()
+
+
+def who() -> Actor:
+    """The person in front of the page with the rights of this moment, for what is done before a page is drawn.
+
+    Raises:
+        Unknown: nobody we know.
+    """
+    here = office()
+    return access.known(here, here.local or access.address(st.user))
 
 
 def _end() -> NoReturn:

@@ -15,7 +15,7 @@ class App {
       name: `dreamline ${this.data.campaign} ${this.data.me}`,
       send: (decisions, keepalive) =>
         this.post("/api/decisions", { campaign: this.data.campaign, decisions }, { keepalive }),
-      onAnswers: (answers) => this.review.answered(answers),
+      onAnswers: (answers, wishes) => this.review.answered(answers, wishes),
       onRefused: (wishes, error) => this.review.refused(wishes, error),
       onState: (told) => this.drawSaving(told),
     });

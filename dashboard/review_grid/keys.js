@@ -16,28 +16,32 @@ function isOurs(event, root) {
 function makeKeys(app) {
   const { review, grid, single, panels } = app;
 
-  const act = (verdict) => many(verdict, (items) => review.decide(items, verdict));
+  const act = (verdict) => many(verdict, (items, seen) => review.decide(items, verdict, {}, seen));
 
+  // `then(items, seen)`: what is decided is decided on what is seen now, whatever a question takes.
   const many = (words, then) => {
     if (!app.may("decide")) return app.say("You may look, but not decide.");
     const items = review.targets;
     if (!items.length) return app.say("Nothing to decide here.");
+    const seen = review.look(items);
     const title = `${plural(items.length, "image")} at once?`;
-    if (items.length <= MANY) return then(items);
-    panels.confirm(title, "One undo takes all of it back.", `Yes, all ${items.length}`, () => then(items));
+    if (items.length <= MANY) return then(items, seen);
+    panels.confirm(title, "One undo takes all of it back.", `Yes, all ${items.length}`, () => then(items, seen));
   };
 
   const change = () =>
-    many("change", (items) => {
+    many("change", (items, seen) => {
       const [first] = items;
-      const before = { reasons: items.length === 1 ? first.why : [], comment: items.length === 1 ? first.said : "" };
+      const said = items.length === 1 ? { reasons: first.why, comment: first.said } : { reasons: [], comment: "" };
+      const before = review.unsaid.get(first.id) || said;
       const pins = single.isOpen && items.length === 1 ? single.pins : [];
-      panels.askForChange(items.length, before, (more) => review.decide(items, "rejected", { ...more, pins }));
+      panels.askForChange(items.length, before, (more) => review.decide(items, "rejected", { ...more, pins }, seen));
     });
 
   const best = () => {
     if (!app.may("decide")) return app.say("You may look, but not decide.");
     const here = review.current;
+    if (here?.is === "making") return app.say("This image is being made again.");
     const stack = here ? review.stackOf(here).filter((item) => item.is !== "making") : [];
     if (stack.length < 2) return app.say("This image is in no stack.");
     review.split(here, stack.filter((item) => item !== here));

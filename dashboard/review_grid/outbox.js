@@ -9,8 +9,8 @@ const PATIENCE = 600; // milliseconds that a decision may wait for others
 const LONGEST_PAUSE = 8000;
 
 class Outbox {
-  // `send(decisions, isLeaving)` answers {status, answers, error}; `onAnswers(answers)` and `onRefused(decisions, error)`
-  // get what came back; `onState({unsent, state})` hears of every change.
+  // `send(decisions, isLeaving)` answers {status, answers, error}; `onAnswers(answers, decisions)` and
+  // `onRefused(decisions, error)` get what came back; `onState({unsent, state})` hears of every change.
   constructor({ name, send, onAnswers, onRefused, onState }) {
     Object.assign(this, { name, send, onAnswers, onRefused, onState });
     this.place = `${name}#${randomId()}`;
@@ -85,18 +85,30 @@ class Outbox {
       this.pause = 0;
       this.most = Math.min(MOST, this.most * 2);
       this.state = "saved";
-      this.onAnswers(reply.answers);
+      this.onAnswers(reply.answers, batch);
     } else if (reply.status === 403 || reply.status === 422) {
       this.done(batch);
       this.most = Math.min(MOST, this.most * 2);
       this.state = "refused";
       this.onRefused(batch, reply.error);
     } else {
+      if (reply.status >= 500) this.part(batch);
       this.state = reply.status === 401 ? "renewing" : "offline";
       this.pause = Math.min(LONGEST_PAUSE, this.pause * 2 || 500);
     }
     this.tell();
     if (this.waiting.length) this.later(0);
+  }
+
+  // The server failed, perhaps over one of these: halves, and what fails alone goes behind the others, in the order
+  // that it has among those of its item.
+  part(batch) {
+    this.most = Math.max(1, batch.length >> 1);
+    if (batch.length > 1) return;
+    const [{ item }] = batch;
+    const others = this.waiting.filter((one) => one.item !== item);
+    this.waiting = [...others, ...this.waiting.filter((one) => one.item === item)];
+    this.keep();
   }
 
   done(batch) {

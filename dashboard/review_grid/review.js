@@ -1,6 +1,7 @@
 // Review: the items, how they stand, where the person is, and what can be undone. Knows no elements.
 
 const ADVANCE_OVER = new Set(["approved", "rejected", "proposed", "making"]);
+const KEPT = " What you wrote is kept: press E to go on with it.";
 
 class Review {
   constructor({ me, outbox, changed, say }) {
@@ -13,6 +14,8 @@ class Review {
     this.done = [];
     this.undone = [];
     this.asked = new Set(); // our decisions that another attempt was made for
+    this.unsaid = new Map(); // by item: reasons and comment that were written and could not be recorded
+    this.looked = new Map(); // by item: what was seen when the panel opened that asks about them
     this.others = {};
     this.since = performance.now();
     this.number = 0;
@@ -81,17 +84,36 @@ class Review {
     this.changed("selection");
   }
 
-  // Decides on items; `more` has reasons, comment, pins, again. One action, one undo.
-  decide(items, verdict, more = {}) {
-    const able = items.filter((item) => item.is !== "making");
+  // How items stand as they are seen now: what a decision about them is about.
+  look(items) {
+    this.looked = new Map(items.map((item) => [item.id, { v: item.v, seen: item.seen, sha: item.sha }]));
+    return this.looked;
+  }
+
+  // Decides on items as they were `seen`; `more` has reasons, comment, pins, again. One action, one undo.
+  decide(items, verdict, more = {}, seen = this.look(items)) {
+    const here = items.map((item) => this.byId.get(item.id) || item);
+    const able = here.filter((item) => item.is !== "making");
+    if (able.length < here.length) {
+      const left = here.filter((item) => item.is === "making");
+      const kept = left.filter((item) => this.remember(item.id, more)).length ? KEPT : "";
+      this.say(`Nothing sent about ${plural(left.length, "image")} being made again.${kept}`);
+    }
     if (!able.length) return;
     const milliseconds = Math.round((performance.now() - this.since) / able.length);
-    const action = able.map((item) => this.change(item, verdict, { ...more, milliseconds }));
+    const action = able.map((item) => this.change(item, verdict, { ...more, milliseconds }, seen.get(item.id)));
     this.finish(action);
     this.undone = [];
     if (able.length === 1 && !this.selected.size) this.advance();
     else this.clearSelection();
     this.since = performance.now();
+  }
+
+  // Keeps what was written about an item for when it is written about again; says whether there is anything to keep.
+  remember(id, { undoes, reasons = [], comment = "" }) {
+    if (undoes || (!reasons.length && !comment)) return false;
+    this.unsaid.set(id, { reasons, comment });
+    return true;
   }
 
   // Some approved, the others rejected, as one action: the best of a stack.
@@ -103,8 +125,8 @@ class Review {
     this.advance();
   }
 
-  change(item, verdict, more = {}) {
-    const wish = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, ...more, sha: item.sha };
+  change(item, verdict, more = {}, { v, seen, sha } = item) {
+    const wish = { id: randomId(), item: item.id, version: v, seen, verdict, ...more, sha };
     const before = { is: item.is, why: item.why, said: item.said, by: item.by, sha: item.sha, w: item.w, h: item.h };
     this.apply(item, wish);
     return { item: item.id, before, wish, stands: wish.id };
@@ -147,13 +169,15 @@ class Review {
     return !!item && (item.seen === stands || (item.seen === null && this.asked.has(wish.id)));
   }
 
-  revert(item, { before, wish, stands }) {
+  revert(item, change) {
+    const { before, wish, stands } = change;
     const verdict = { open: "cleared", proposed: "approved", making: "cleared" }[before.is] || before.is;
     const back = { id: randomId(), item: item.id, version: item.v, seen: item.seen, verdict, sha: item.sha };
+    change.left = back.id;
     back.undoes = this.asked.has(wish.id) ? wish.id : stands;
     // What this restores is what an earlier change of ours left: undoing that one starts from here.
-    for (const change of this.done.flat()) {
-      if (change.item === item.id && change.stands === wish.seen) change.stands = back.id;
+    for (const one of this.done.flat()) {
+      if (one.item === item.id && one.stands === wish.seen) one.stands = back.id;
     }
     if (verdict === "rejected") Object.assign(back, { reasons: before.why, comment: before.said });
     this.apply(item, back);
@@ -165,14 +189,23 @@ class Review {
   redo() {
     const action = this.undone.pop();
     if (!action) return this.say("Nothing to redo.");
-    const again = action
-      .filter(({ item }) => this.byId.has(item))
-      .map(({ item, wish }) => {
-        const { id, item: _, version, seen, verdict, sha, ...more } = wish;
-        return this.change(this.byId.get(item), verdict, more);
-      });
+    const able = action.filter(({ item, left }) => this.byId.get(item)?.seen === left);
+    const left = action.length - able.length;
+    const others = left ? ` ${plural(left, "image")} left as others decided.` : "";
+    if (!able.length) return this.say(`Nothing redone.${others}`);
+    const again = able.map((change) => this.repeat(this.byId.get(change.item), change));
     this.finish(again);
-    this.show(again[0]?.item);
+    this.show(again[0].item);
+    if (left) this.say(`Redone: ${plural(able.length, "image")}.${others}`);
+  }
+
+  repeat(item, { wish: { id, item: _, version, seen, verdict, sha, ...more }, stands }) {
+    const again = this.change(item, verdict, more);
+    // Where the undo of a later change of ours led to is here: redoing that one starts from here.
+    for (const one of this.undone.flat()) {
+      if (one.item === item.id && one.left === stands) one.left = again.wish.id;
+    }
+    return again;
   }
 
   show(id) {
@@ -191,23 +224,31 @@ class Review {
   }
 
   // What the server made of decisions that were sent.
-  answered(answers) {
+  answered(answers, wishes) {
+    const sent = new Map(wishes.map((wish) => [wish.id, wish]));
     const touched = [];
     for (const answer of answers) {
       const item = this.byId.get(answer.item);
       if (!item) continue;
       touched.push(item.id);
-      if (answer.outcome === "conflict") this.collide(item, answer);
+      const wish = sent.get(answer.id);
+      if (answer.outcome === "conflict") this.collide(item, answer, wish);
+      else if (wish?.verdict === "rejected") this.unsaid.delete(item.id);
       if (this.outbox.holds(item.id)) continue;
-      this.settle(item, answer);
+      this.settle(item, answer, wish);
       if (answer.attempt) this.say(`${nameOf(item)}: ${answer.attempt}`);
     }
     this.changed("items", touched);
   }
 
-  settle(item, answer) {
+  settle(item, answer, wish) {
     const newer = answer.version !== item.v;
-    if (newer && answer.attempt) this.asked.add(answer.id);
+    // An answer that was lost is not told again in full: that there is another attempt shows by the version.
+    if (newer && (answer.attempt || (answer.outcome === "already" && wish?.again))) this.asked.add(answer.id);
+    const looked = this.looked.get(item.id);
+    if (answer.outcome !== "conflict" && looked?.seen === answer.id) {
+      Object.assign(looked, { v: answer.version, seen: answer.decision });
+    }
     item.v = answer.version;
     item.seen = answer.decision;
     item.by = answer.actor;
@@ -222,12 +263,12 @@ class Review {
     Object.assign(item, { sha, w, h, before: null });
   }
 
-  collide(item, answer) {
+  collide(item, answer, wish = {}) {
     this.settle(item, answer);
     item.conflict = answer.actor
       ? `${answer.actor} ${WORDS[answer.verdict].toLowerCase()} this first. Yours was not recorded.`
       : "The image changed meanwhile. Yours was not recorded.";
-    this.say(`${nameOf(item)}: ${item.conflict}`);
+    this.say(`${nameOf(item)}: ${item.conflict}${this.remember(item.id, wish) ? KEPT : ""}`);
   }
 
   refused(wishes, error) {
@@ -246,7 +287,7 @@ class Review {
     for (const told of changes.back) {
       const item = this.byId.get(told.id);
       if (!item || item.sha === told.sha || this.outbox.holds(item.id)) continue;
-      item.before = { sha: item.sha, why: told.why, changes: told.changes, count: told.count };
+      item.before = { sha: item.sha, why: told.why, changes: told.changes, count: told.count, by: told.by };
       Object.assign(item, { v: told.v, sha: told.sha, w: told.w, h: told.h, is: "open", seen: null, why: [], said: "" });
       item.isBack = true;
       touched.push(item.id);

@@ -6,7 +6,7 @@ const MODES = ["beside", "slider", "blink"];
 const MODE_WORDS = { beside: "Side by side", slider: "Slider", blink: "Blink" };
 
 // What became of the attempt before.
-const beforeWord = (before) => (before.by.startsWith("gate: ") ? "missed a gate" : before.why.length ? "rejected" : "varied");
+const beforeWord = (before) => (before.by?.startsWith("gate: ") ? "missed a gate" : before.why.length ? "rejected" : "varied");
 
 class Single {
   constructor({ review, url, fetchDetail, act }) {

@@ -317,9 +317,11 @@ def test_an_undo_leaves_what_somebody_else_decided(
     assert last.decision_id == overruled
 
 
-def decide_first(database: Database, registry: Registry, item: int, version: int = 1) -> uuid.UUID:
+def decide_first(
+    database: Database, registry: Registry, item: int, version: int = 1, seen: uuid.UUID | None = None
+) -> uuid.UUID:
     """Somebody else approves an item, not by way of the page."""
-    wish = Wish(id=uuid.uuid4(), item=item, version=version, seen=None, verdict="approved")
+    wish = Wish(id=uuid.uuid4(), item=item, version=version, seen=seen, verdict="approved")
     (answer,) = decide(database, registry, Actor("ben", Role.REVIEWER), "drop", [wish])
     assert answer.outcome == "recorded"
     return wish.id
@@ -529,6 +531,185 @@ def _finish(database: Database, job: int, sha256: str) -> None:
             """),
             {"job": job, "sha256": sha256, "worker": uuid.uuid4()},
         )
+
+
+def write(page: Any, words: str) -> None:
+    """Opens the panel for a change and writes a comment, without sending it."""
+    page.keyboard.press("e")
+    page.keyboard.press("3")
+    page.locator("textarea[aria-label=Comment]").fill(words)
+
+
+def test_what_is_written_while_somebody_else_decides_overrules_nobody_and_is_kept(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    write(page, "too shiny")
+    bens = decide_first(database, registry, drop.items[0])
+    first = page.locator(".card").first
+    assert eventually(lambda: "Approved" in first.inner_text())
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert "ben approved this first" in page.locator(".said").inner_text()
+    (last,) = rows(database, "select id from decision")
+    assert last.id == bens
+    page.keyboard.press("Home")
+    page.keyboard.press("e")
+    assert page.locator("textarea[aria-label=Comment]").input_value() == "too shiny"
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert [row.comment for row in decisions(database)] == ["", "too shiny"], "having seen it, one may overrule"
+
+
+def test_what_is_written_about_a_picture_is_not_recorded_of_another(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    write(page, "too shiny")
+    show_another(database, drop.items[0], drop.items[1])
+    decide_first(database, registry, drop.items[0], version=2)
+    assert eventually(lambda: drop.pictures[1] in page.locator(".card img").first.get_attribute("src"))
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert [row.verdict for row in decisions(database)] == ["approved"]
+
+
+def test_what_is_written_about_an_image_that_is_being_made_again_meanwhile_is_kept(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    write(page, "too shiny")
+    bens = ask_again(database, registry, drop.items[0])
+    first = page.locator(".card").first
+    assert eventually(lambda: "Being made" in first.inner_text())
+    page.keyboard.press("Control+Enter")
+    assert "Nothing sent about 1 image being made again" in page.locator(".said").inner_text()
+    assert [row.actor for row in decisions(database)] == ["ben"]
+    _finish(database, bens, drop.pictures[3])
+    assert eventually(lambda: "Next attempt" in first.inner_text())
+    page.keyboard.press("e")
+    assert page.locator("textarea[aria-label=Comment]").input_value() == "too shiny"
+
+
+def ask_again(database: Database, registry: Registry, item: int) -> int:
+    """Somebody else asks for another attempt, not by way of the page; returns its job."""
+    wish = Wish(
+        id=uuid.uuid4(), item=item, version=1, seen=None, verdict="rejected", reasons=("glossy",), again=True
+    )
+    (answer,) = decide(database, registry, Actor("ben", Role.REVIEWER), "drop", [wish])
+    assert answer.attempt
+    return int(rows(database, "select job_id from item where id = :i", i=item)[0].job_id)
+
+
+def test_an_attempt_that_comes_back_is_drawn_in_the_single_view_too(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    page.keyboard.press("Space")
+    _finish(database, ask_again(database, registry, drop.items[0]), drop.pictures[3])
+    page.wait_for_selector(".stage.beside", timeout=15_000)
+    assert eventually(lambda: "Attempt 2" in page.locator(".side").inner_text(), 3)
+    assert "rejected" in page.locator(".side .refs").inner_text()
+    assert drop.pictures[3] in page.locator(".pane.ours img").get_attribute("src")
+
+
+def test_a_decision_over_which_the_server_fails_holds_up_no_other(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    drop = seeded("drop", 12)
+    page = review(context, server, campaign="drop")
+
+    def fail(route: Any) -> None:
+        about = [one["item"] for one in json.loads(route.request.post_data)["decisions"]]
+        if drop.items[2] in about:
+            route.fulfill(status=503, body='{"error": "a plugin failed"}', content_type="application/json")
+        else:
+            route.continue_()
+
+    page.route("**/api/decisions", fail)
+    for _ in range(10):
+        page.keyboard.press("p")
+    page.wait_for_selector('.saving[data-unsent="1"]', timeout=30_000)
+    assert len(decisions(database)) == 9
+    page.unroute("**/api/decisions")
+    saved(page)
+    assert sorted(row.item_id for row in decisions(database)) == drop.items[:10]
+
+
+def test_a_redo_leaves_what_somebody_else_decided(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    page.keyboard.press("x")
+    page.keyboard.press("z")
+    saved(page)
+    (undo,) = rows(database, "select decision_id from item where id = :i", i=drop.items[0])
+    decide_first(database, registry, drop.items[0], seen=undo.decision_id)
+    assert eventually(lambda: "Approved" in page.locator(".card").first.inner_text())
+    page.keyboard.press("Shift+Z")
+    assert "Nothing redone. 1 image left as others decided" in page.locator(".said").inner_text()
+    saved(page)
+    assert [row.actor for row in decisions(database)][-1] == "ben"
+
+
+def test_each_of_several_undone_steps_can_be_redone(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    for key in ("x", "Home", "p", "z", "z", "Shift+Z", "Shift+Z"):
+        page.keyboard.press(key)
+    saved(page)
+    stands = "select verdict from item order by id limit 1"
+    assert [row.verdict for row in rows(database, stands)] == ["approved"]
+    for _ in range(2):
+        page.keyboard.press("z")
+    saved(page)
+    assert [row.verdict for row in rows(database, stands)] == ["open"]
+
+
+def test_an_attempt_whose_answer_was_lost_can_be_withdrawn(
+    database: Database, server: Server, context: Any, seeded: Any
+) -> None:
+    seeded("drop", 6)
+    page = review(context, server, campaign="drop")
+    lost: list[Any] = []
+
+    def lose(route: Any) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch())
+            route.abort()
+
+    page.route("**/api/decisions", lose)
+    write(page, "too shiny")
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert lost
+    assert rows(database, "select 1 from attempt")
+    page.wait_for_timeout(5000)  # others' decisions are looked at once
+    page.keyboard.press("z")
+    saved(page)
+    assert not rows(database, "select 1 from attempt")
+
+
+def test_an_image_that_is_being_made_is_not_the_best_of_its_stack(
+    database: Database, server: Server, context: Any, seeded: Any, registry: Registry
+) -> None:
+    drop = seeded("drop", 8)
+    ask_again(database, registry, drop.items[0])
+    page = review(context, server, campaign="drop", verdict="all")
+    assert "Being made" in page.locator(".card").first.inner_text()
+    page.keyboard.press("s")
+    assert "This image is being made again" in page.locator(".said").inner_text()
+    page.wait_for_timeout(800)
+    assert len(decisions(database)) == 1
 
 
 def test_best_of_a_stack_approves_one_and_rejects_the_others(

@@ -392,6 +392,22 @@ def test_pictures_of_another_tool_are_judged_blind_and_counted(
     assert "judged every pair" in words(page)
 
 
+def test_who_may_decide_no_more_judges_no_pair_that_is_still_on_the_page(
+    here: Office, database: Database, store: Storage, drop: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rivals.bring_in(database, store, BOSS, "drop", "other tool", {"SKU-1000.png": store.get(drop.pictures[0])})
+    with database.begin() as connection:
+        set_member(connection, "vic", "reviewer")
+    monkeypatch.setattr(offices, "_office", replace(here, local="vic", member=True))
+    page = open_page("compare", campaign="drop")
+    with database.begin() as connection:
+        set_member(connection, "vic", "viewer")
+    press(page, "Left")
+    with database.begin() as connection:
+        assert not connection.execute(text("select 1 from comparison")).all()
+    assert "vic is viewer and may not decide" in words(page).replace("\\", "")
+
+
 def test_files_that_belong_to_no_row_are_named(database: Database, store: Storage, drop: Seeded) -> None:
     picture = store.get(drop.pictures[0])
     with pytest.raises(BadInput) as refused:
