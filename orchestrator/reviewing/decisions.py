@@ -167,6 +167,8 @@ class _Session:
             return self._answer(wish, "conflict")
         if before is not None or any(link.id == wish.id for link in self._new):
             return self._answer(wish, "already")
+        if self._is_final(wish, item):
+            return self._answer(wish, "already")
         withdrawn = wish.undoes in self._attempts and self._withdraw(wish, item)
         if item["sha256"] is None or not (withdrawn or _stands(wish, item)):
             return self._answer(wish, "conflict")
@@ -175,6 +177,11 @@ class _Session:
         if wish.again and wish.verdict == "rejected":
             attempt = self._ask_again(wish, item)
         return self._answer(wish, "recorded", attempt)
+
+    def _is_final(self, wish: Wish, item: dict[str, Any]) -> bool:
+        """Whether this yes adds nothing to one of two people, so that it stays theirs."""
+        again = wish.verdict == "approved" == item["verdict"] and wish.undoes is None
+        return again and self._campaign.two_step and _stands(wish, item)
 
     def _append(self, wish: Wish, item: dict[str, Any]) -> None:
         verdict = self._verdict(wish, item)

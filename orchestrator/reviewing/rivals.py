@@ -167,12 +167,12 @@ def read_win_rates(connection: Connection, campaign: str) -> list[WinRate]:
 def _place(files: Mapping[str, bytes], keys: Sequence[str]) -> dict[str, str]:
     """The row of each picture."""
     told = _told_by_csv(files)
-    pictures = {name: PurePosixPath(name) for name in files if not name.lower().endswith(".csv")}
+    pictures = {name: _path(name) for name in files if not name.lower().endswith(".csv")}
     alike = Counter(path.name for path in pictures.values())
     placed, problems = {}, []
     for name, path in pictures.items():
-        said = told.get(name) or (told.get(path.name) if alike[path.name] == 1 else None)
-        rows = _guess(path, keys) if said is None else _rows_called(said, keys)
+        said = _said(path, told, alone=alike[path.name] == 1)
+        rows = sorted({row for word in said for row in _rows_called(word, keys)}) if said else _guess(path, keys)
         if path.suffix.lower() not in PICTURES or not _is_picture(files[name]):
             problems.append(Problem(f"file {name}", "is no picture that can be read", "Give PNG, JPEG or WebP"))
         elif len(rows) != 1:
@@ -185,6 +185,21 @@ def _place(files: Mapping[str, bytes], keys: Sequence[str]) -> dict[str, str]:
     if not placed:
         raise BadInput.at("files", "there are no pictures among them", "Give PNG, JPEG or WebP")
     return placed
+
+
+def _said(path: PurePosixPath, told: Mapping[PurePosixPath, set[str]], *, alone: bool) -> set[str]:
+    """What CSVs say of a file: by its path, else by its name where it is `alone` in having that.
+
+    Files that were chosen one by one have lost their folders, which a CSV may still name.
+    """
+    if path in told or not alone:
+        return told.get(path, set())
+    return set().union(*(rows for other, rows in told.items() if other.name == path.name))
+
+
+def _path(name: str) -> PurePosixPath:
+    """A path as it is compared: some systems write backslashes, or take letters and their accents apart."""
+    return PurePosixPath(unicodedata.normalize("NFC", name.replace("\\", "/")))
 
 
 def _guess(path: PurePosixPath, keys: Sequence[str]) -> list[str]:
@@ -203,9 +218,9 @@ def _rows_called(word: str, keys: Sequence[str]) -> list[str]:
     return exact or [key for key in keys if _slug(word) and _slug(key) == _slug(word)]
 
 
-def _told_by_csv(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Rows by the paths, or names, of files."""
-    told: dict[str, str] = {}
+def _told_by_csv(files: Mapping[str, bytes]) -> dict[PurePosixPath, set[str]]:
+    """Rows by the paths of files, as they are written and as seen from the folder of the CSV."""
+    told: dict[PurePosixPath, set[str]] = {}
     for name, data in files.items():
         if name.lower().endswith(".csv"):
             reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace")))
@@ -218,7 +233,9 @@ def _told_by_csv(files: Mapping[str, bytes]) -> dict[str, str]:
                         f"file {name}, line {number}", what, "Write the row's key into the column row"
                     )
                 if line["file"]:
-                    told[str(PurePosixPath(line["file"].replace("\\", "/")))] = line["row"]
+                    file = _path(line["file"])
+                    for path in {file, _path(name).parent / file}:
+                        told.setdefault(path, set()).add(line["row"])
     return told
 
 

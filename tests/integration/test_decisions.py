@@ -219,10 +219,11 @@ def test_in_two_steps_what_is_approved_stays_so_when_it_is_approved_again(
     set_two_step(database, BOSS, "drop", True)
     item = drop.items[0]
     last = confirmed(say, item)
+    count = len(rows(database, "select 1 from decision"))
     for actor in (ABE, ANA, ADA):
-        again = wish(item, seen=last)
-        assert say(actor, again)[0].verdict == "approved"
-        last = again.id
+        (answer,) = say(actor, wish(item, seen=last))
+        assert (answer.outcome, answer.verdict, answer.decision) == ("already", "approved", last)
+    assert len(rows(database, "select 1 from decision")) == count, "it stays on the word of the two who said so"
     assert whole(database, drop)
 
 

@@ -41,6 +41,26 @@ def test_a_csv_may_leave_folders_out_where_a_name_stands_for_one_file() -> None:
     assert place(["A", "B"], "some/front.png", told="row,file\nB,front.png\n") == {"some/front.png": "B"}
 
 
+def test_a_csv_in_a_folder_tells_of_the_files_beside_it() -> None:
+    files = {"drop/x/front.png": DATA, "drop/y/front.png": DATA}
+    told = b"row,file\nA,x/front.png\nB,y/front.png\n"
+    assert _place({**files, "drop/rows.csv": told}, ["A", "B"]) == {
+        "drop/x/front.png": "A",
+        "drop/y/front.png": "B",
+    }
+
+
+def test_a_csv_may_name_folders_that_the_chosen_files_have_lost() -> None:
+    assert place(["A", "B"], "one.png", told="row,file\nB,pictures/one.png\n") == {"one.png": "B"}
+    with pytest.raises(BadInput, match=r"front\.png: could belong to the rows A and B"):
+        place(["A", "B"], "front.png", told="row,file\nA,a/front.png\nB,b/front.png\n")
+
+
+def test_a_file_that_a_csv_gives_to_two_rows_is_nobody_s() -> None:
+    with pytest.raises(BadInput, match=r"one\.png: could belong to the rows A and B"):
+        place(["A", "B"], "one.png", told="row,file\nA,one.png\nB,one.png\n")
+
+
 def test_keys_in_any_writing_are_told_apart() -> None:
     assert place(["靴", "帽"], "靴.png", "帽-2.png") == {"靴.png": "靴", "帽-2.png": "帽"}
     with pytest.raises(BadInput, match=r"readme\.png: belongs to no row"):
