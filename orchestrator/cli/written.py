@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -43,14 +42,11 @@ def write_file(path: Path, data: bytes) -> None:
         Infrastructure: the disk is full or failed.
     """
     from core.errors import Infrastructure
+    from orchestrator.delivering.whole_files import write_whole
 
-    half = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_bytes(data)
-        half.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        half.unlink(missing_ok=True)
         raise Infrastructure(
             f"{path} can't be written ({error.strerror}): make room, or name another folder"
         ) from error

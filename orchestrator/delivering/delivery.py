@@ -22,6 +22,7 @@ from orchestrator.delivering.manifest import CSV, JSON, Line, Manifest, read_man
 from orchestrator.delivering.marking import MADE_BY_A_MODEL, program, xmp_packet
 from orchestrator.delivering.orders import Deliverable, Order
 from orchestrator.delivering.rendering import render
+from orchestrator.delivering.whole_files import write_whole
 from orchestrator.records.storage import Storage
 
 Progressed = Callable[[int, int], None]
@@ -63,9 +64,9 @@ def deliver(store: Storage, order: Order, folder: Path, by: str, progressed: Pro
             progressed(number, len(order.deliverables))
         if before is None or tuple(lines) != before.files:
             manifest = _manifest(order, lines, by)
-            _write(folder / CSV, manifest.as_csv())
+            write_whole(folder / CSV, manifest.as_csv())
             removed, left = _take_away(folder, [old[name] for name in old.keys() - {line.file for line in lines}])
-            _write(folder / JSON, manifest.as_json())
+            write_whole(folder / JSON, manifest.as_json())
             return Delivery(len(lines), written, removed, left)
     except OSError as error:
         raise BadInput.at(f"folder {folder}", f"can't be written ({error.strerror})", ELSEWHERE) from error
@@ -155,7 +156,7 @@ def _bring(store: Storage, one: Deliverable, folder: Path, before: Line | None) 
     data = _render(store, one)
     sha256 = hashlib.sha256(data).hexdigest()
     if there != sha256:
-        _write(path, data)
+        write_whole(path, data)
     return _line(one, len(data), sha256), there != sha256
 
 
@@ -218,13 +219,3 @@ def _digest(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.stem}.{os.getpid()}.part")
-    try:
-        half.write_bytes(data)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)

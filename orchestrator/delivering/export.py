@@ -8,22 +8,21 @@ bears the hash of the image that it was made from.
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from core.errors import BadInput
-from core.images import on_white, read_picture
+from core.images import read_picture
 from orchestrator.delivering.file_names import file_names
 from orchestrator.delivering.items import read_items
+from orchestrator.delivering.rendering import encode_jpeg
+from orchestrator.delivering.whole_files import write_whole
 from orchestrator.planning.names import Naming
 from orchestrator.records.storage import Storage
 
 JPEG_ENDINGS = (".jpg", ".jpeg")
-JPEG_QUALITY = 95
 
 MARK = "dreamline image sha256:"
 """Begins the comment in a JPEG; the hash of the image as it lies in the store follows."""
@@ -73,19 +72,13 @@ def _write(store: Storage, one: Export, path: Path) -> bool:
     if path.exists() and (_mark_in(path) if jpeg else hashlib.sha256(path.read_bytes()).hexdigest()) == one.sha256:
         return False
     data = store.get(one.sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.stem}.{os.getpid()}.part")
-    half.write_bytes(as_jpeg(data, one.sha256) if jpeg else data)
-    half.replace(path)
+    write_whole(path, as_jpeg(data, one.sha256) if jpeg else data)
     return True
 
 
 def as_jpeg(data: bytes, sha256: str) -> bytes:
-    """An image of the store as a JPEG with full colour resolution; what is transparent turns white."""
-    file = io.BytesIO()
-    picture = on_white(read_picture(data, f"image {sha256}"))
-    picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True, comment=f"{MARK}{sha256}")
-    return file.getvalue()
+    """An image of the store as a JPEG that bears its hash."""
+    return encode_jpeg(read_picture(data, f"image {sha256}"), comment=f"{MARK}{sha256}")
 
 
 def _mark_in(path: Path) -> str:

@@ -6,7 +6,7 @@ Nothing but the picture and its marking goes along: the recipe with its prompt s
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.formats import crop_size
 from core.images import on_white, read_picture
@@ -37,11 +37,10 @@ def render(data: bytes, source: str, wanted: tuple[int, int] | None, ending: str
         BadInput: the image can't be read.
     """
     picture = fit(read_picture(data, source), wanted)
-    file = io.BytesIO()
     if ending in (".jpg", ".jpeg"):
-        # Pillow's optimised coding is the same for the same pixels; 4:4:4 keeps the edges of coloured print.
-        on_white(picture).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True, xmp=xmp)
-    elif ending == ".webp":
+        return encode_jpeg(picture, xmp=xmp)
+    file = io.BytesIO()
+    if ending == ".webp":
         picture.save(file, "WEBP", quality=WEBP_QUALITY, method=6, xmp=xmp)
     else:
         from PIL.PngImagePlugin import PngInfo
@@ -49,6 +48,16 @@ def render(data: bytes, source: str, wanted: tuple[int, int] | None, ending: str
         told = PngInfo()
         told.add_itxt(XMP_KEY, xmp.decode())
         picture.save(file, "PNG", pnginfo=told, optimize=True)
+    return file.getvalue()
+
+
+def encode_jpeg(picture: Picture, **told: Any) -> bytes:
+    """A JPEG whose colours have full resolution, as edges of print need it; what is transparent turns white.
+
+    `told` is what Pillow writes beside the pixels: `xmp`, `comment`.
+    """
+    file = io.BytesIO()
+    on_white(picture).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True, **told)
     return file.getvalue()
 
 

@@ -143,18 +143,18 @@ class _Session:
             {"ids": [wish.undoes for wish in wishes if wish.undoes]},
         )
         self._attempts = set(asked.scalars())
-        matter = [wish.item for wish in wishes if wish.verdict == "approved" and self._matter(wish)]
+        items = [wish.item for wish in wishes if wish.verdict == "approved" and self._takes_history(wish)]
         steps = self._connection.execute(
             text("""
             select item_id, id, version, verdict, undoes, actor from decision
             where item_id = any(:items) and campaign_id = :campaign order by number
             """),
-            {"items": matter, "campaign": self._campaign.id},
+            {"items": items, "campaign": self._campaign.id},
         )
         for row in steps:
             self._steps.setdefault(row.item_id, []).append(Step(*row[1:]))
 
-    def _matter(self, wish: Wish) -> bool:
+    def _takes_history(self, wish: Wish) -> bool:
         """Whether it takes an item's earlier decisions to know what this one comes to."""
         return self._campaign.two_step or wish.undoes is not None
 
