@@ -6,6 +6,7 @@ Each latent is decoded alone, so that a picture does not depend on its batch.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from core.generation.sequence import Grid, unpack
@@ -63,11 +64,23 @@ class Decoder:
             return to_picture(decode(latent_SD, request, self.model))
         import torch
 
-        stream = torch.cuda.Stream(self.model.device)
+        stream = stream_of(self.model.device)
         with torch.cuda.stream(stream):
             stream.wait_event(ready)
             latent_SD.record_stream(stream)
             return to_picture(decode(latent_SD, request, self.model))
+
+
+@cache
+def stream_of(device: str) -> Any:
+    """The stream that pictures are decoded in, one for each device.
+
+    The allocator keeps what a stream has freed for that stream alone: with one after another out of torch's pool of
+    32, a card would hold the memory of 32 decodings.
+    """
+    import torch
+
+    return torch.cuda.Stream(device)
 
 
 def decode(latent_SD: Tensor, request: Request, model: Model) -> Tensor:

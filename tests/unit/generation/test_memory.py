@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import BadInput
+from core.generation.decoding import stream_of
 from core.generation.dreamo import DreamO
 from core.generation.memory import choose, resolve_device
 from core.generation.precision import vae_precision
@@ -119,3 +120,13 @@ def test_text_encoders_leave_when_not_needed_and_memory_is_scarce(
     for seed in (1, 2):
         list(generator.generate(*zip(*[ask(seed=seed)], strict=True)))
     assert moves == expected
+
+
+def test_all_pictures_of_a_device_are_decoded_in_one_stream(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: [device])
+    stream_of.cache_clear()
+    try:
+        assert stream_of("cuda:0") is stream_of("cuda:0")
+        assert stream_of("cuda:1") == ["cuda:1"]
+    finally:
+        stream_of.cache_clear()

@@ -62,6 +62,14 @@ def test_decoding_beside_the_next_batch_changes_no_byte(ask, own_settings, card)
     assert made[0] == made[1]
 
 
+def test_decoding_beside_the_next_batch_takes_memory_once(ask, own_settings, card):
+    generator = on_gpu(card, own_settings, batch_size=1, overlap=True)
+    torch.cuda.empty_cache()
+    before = {segment["stream"] for segment in torch.cuda.memory_snapshot()}
+    list(generator.generate(*asked(ask, 6)))
+    assert len({segment["stream"] for segment in torch.cuda.memory_snapshot()} - before) <= 2
+
+
 def test_a_cancelled_job_queues_no_further_step(ask, own_settings, card):
     generator = on_gpu(card, own_settings)
     calls = []
