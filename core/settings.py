@@ -97,6 +97,14 @@ class Settings:
         0.0, "price of an hour of one worker that makes images, for plans and budgets; 0: not known"
     )
     currency: str = _setting("EUR", "what it is paid in: three letters")
+    c2pa_certificates: Path | None = _setting(
+        None,
+        "PEM file of the certificate that delivered files are signed with, and those above it; unset: unsigned",
+    )
+    c2pa_key: Path | None = _setting(None, "PEM file of its private key")
+    c2pa_timestamp: str = _setting(
+        "", "address of a time-stamping authority (RFC 3161) for signatures; empty: none"
+    )
     fake_seconds: float = _setting(0.0, "time that the fake generator takes an image, to stand for a slow one")
 
     @classmethod

@@ -13,7 +13,8 @@ from dashboard.office import office
 from dashboard.queries import Overview
 from orchestrator import campaigns
 from orchestrator.delivering.delivery import deliver_archive, record_delivery
-from orchestrator.delivering.orders import read_order
+from orchestrator.delivering.orders import Wanted, read_order
+from orchestrator.delivering.rendering.signing import credential_of
 from orchestrator.reviewing.people import Actor, Right
 
 MOST = 300
@@ -44,9 +45,10 @@ def _archive(person: str, name: str) -> bytes:
     """The archive's bytes; asks again whether this person may."""
     here = office()
     access.known(here, person).require(Right.STEER, name)
+    credential = credential_of(here.settings)
     with here.database.begin() as connection:
         found = campaigns.find(connection, name)
-        order = read_order(connection, found.id, name, ending=".jpg", native=False)
+        order = read_order(connection, found.id, name, Wanted(credential=credential))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{found.id}.zip"
         done = deliver_archive(here.store, order, path, person, lambda done, total: None)

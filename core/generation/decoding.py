@@ -75,8 +75,8 @@ class Decoder:
 def stream_of(device: str) -> Any:
     """The stream that pictures are decoded in, one for each device.
 
-    The allocator keeps what a stream has freed for that stream alone: with one after another out of torch's pool of
-    32, a card would hold the memory of 32 decodings.
+    The allocator keeps what a stream has freed for that stream alone: with one after another out of torch's pool
+    of 32, a card would hold the memory of 32 decodings.
     """
     import torch
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "db": "The database: upgrade, status, url.",
     "deliver": "Write what was approved, marked, with a manifest of who said yes.",
     "demo": "Make a first campaign, with pictures that come along.",
+    "destinations": "List the channels that deliveries can be made for, with what they ask of pictures.",
     "doctor": "Check database, broker, storage and plugins; --fix mends what it can.",
     "generate": "Make images of one prompt, without a campaign.",
     "metrics": "Figures for Prometheus: print, or serve with health checks.",

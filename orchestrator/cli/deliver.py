@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from core.settings import Settings
 from orchestrator.cli import print_json, user_name
 
 if TYPE_CHECKING:
+    from core.errors import Problem
     from orchestrator.delivering.delivery import Delivery
+    from orchestrator.delivering.destinations import Kind
     from orchestrator.delivering.orders import Order
 
 ARCHIVE = ".zip"
@@ -26,24 +29,44 @@ ARCHIVE = ".zip"
     type=click.Path(path_type=Path),
     help="Folder, or a file that ends in .zip [delivered/CAMPAIGN].",
 )
+@click.option("--to", multiple=True, help="A destination (`dreamline destinations`); may be repeated.")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A delivery file: destinations, and what stands on their pictures.",
+)
 @click.option(
     "--format",
-    "form",
+    "kind",
     type=click.Choice(["jpg", "png", "webp"]),
     default="jpg",
     show_default=True,
-    help="Kind of file, where the campaign file does not name its files (key `name`).",
+    help="Kind of file, where neither a destination nor the campaign file (key `name`) says it.",
 )
 @click.option(
     "--native", is_flag=True, help="As images were made, neither cut nor scaled to their format's pixels."
 )
+@click.option("--unsigned", is_flag=True, help="Without credentials, though DREAMLINE_C2PA_CERTIFICATES is set.")
 @click.option("--by", default="", help="Who delivers, for the record [whoever runs this].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
-    settings: Settings, campaign: str, output: Path | None, form: str, native: bool, by: str, as_json: bool
+    settings: Settings,
+    campaign: str,
+    output: Path | None,
+    to: tuple[str, ...],
+    file: Path | None,
+    kind: Kind,
+    native: bool,
+    unsigned: bool,
+    by: str,
+    as_json: bool,
 ) -> None:
-    r"""Write the approved images of CAMPAIGN, in the pixels of their formats, marked as made by a model.
+    r"""Write the approved images of CAMPAIGN, marked as made by a model.
+
+    They have the pixels of their formats, or those of destinations: channels with their bytes and rules. Each
+    gets a folder, and one file of each row, variant and seed; what it can't take is named and left out.
 
     Beside them lie manifest.csv and manifest.json: what each file is, what it was made of, who approved it and
     when. Called again it writes what is new, and takes away what is no longer approved; files that somebody else
@@ -52,19 +75,25 @@ def command(
     \b
     dreamline deliver summer-drop                        # into delivered/summer-drop
     dreamline deliver summer-drop -o summer.zip --format webp
+    dreamline deliver summer-drop --to instagram-portrait --to google-shopping
+    dreamline deliver summer-drop --file delivery.yaml   # with headline, price, label and logo
     """
+    if native and (to or file):
+        raise click.UsageError("--native goes with neither --to nor --file: a destination has pixels of its own")
     from orchestrator import campaigns
-    from orchestrator.delivering.delivery import deliver, deliver_archive, record_delivery
-    from orchestrator.delivering.orders import read_order
+    from orchestrator.delivering.delivery import deliver, deliver_archive, in_short, record_delivery
+    from orchestrator.delivering.orders import Wanted, read_order
+    from orchestrator.delivering.rendering.signing import credential_of
     from orchestrator.records.database import Database
     from orchestrator.records.storage import open_storage
 
+    credential = None if unsigned else credential_of(settings)
     database = Database(settings)
     try:
         database.upgrade() if settings.embedded else database.require_newest()
         with database.begin() as connection:
             found = campaigns.find(connection, campaign)
-            order = read_order(connection, found.id, found.name, ending=f".{form}", native=native)
+            order = read_order(connection, found.id, found.name, Wanted(kind, native, to, file, credential))
         target = output or Path("delivered") / found.name
         packed = target.suffix.lower() == ARCHIVE
         who = by.strip() or user_name()
@@ -82,7 +111,7 @@ def command(
     finally:
         database.close()
     told = _told(order, done, target)
-    print_json(told) if as_json else _tell(told)
+    print_json(told) if as_json else _tell(told, in_short(done.refused))
 
 
 def _told(order: Order, done: Delivery, target: Path) -> dict[str, Any]:
@@ -90,22 +119,34 @@ def _told(order: Order, done: Delivery, target: Path) -> dict[str, Any]:
         "campaign": order.campaign,
         "output": str(target.absolute()),
         "asked": order.asked,
+        "approved": len(order.approved),
+        "destinations": [name for name in order.destinations if name],
+        "signed": order.credential is not None,
         "files": done.files,
         "written": done.written,
         "removed": list(done.removed),
         "left": list(done.left),
+        "refused": [
+            {"what": problem.where, "why": problem.what, "mend": problem.mend} for problem in done.refused
+        ],
         "decisions": order.decisions,
         "head": order.head,
     }
 
 
-def _tell(told: dict[str, Any]) -> None:
-    counts = f"{told['files']:,} of {told['asked']:,} images are approved"
+def _tell(told: dict[str, Any], refused: Sequence[Problem]) -> None:
+    counts = f"{told['approved']:,} of {told['asked']:,} images are approved"
     removed = f", {len(told['removed']):,} no longer approved and taken away" if told["removed"] else ""
-    click.echo(f"{click.style(counts, bold=True)}: {told['written']:,} written{removed}")
+    there = f" for {', '.join(told['destinations'])}" if told["destinations"] else ""
+    signed = ", signed" if told["signed"] else ""
+    written = f"{told['files']:,} files{there}, {told['written']:,} of them new{signed}{removed}"
+    click.echo(f"{click.style(counts, bold=True)}: {written}")
     click.echo(f"Delivered: {told['output']}")
     for name in told["left"]:
         message = f"warning: {name} is no longer approved; somebody changed it, so it was left"
+        click.secho(message, fg="yellow", err=True)
+    for one in refused:
+        message = f"warning: left out: {one.where}: {one.what}. {one.mend}"
         click.secho(message, fg="yellow", err=True)
 
 

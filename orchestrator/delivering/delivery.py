@@ -11,66 +11,88 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from sqlalchemy import Connection, text
 
 from core.errors import BadInput, Problem
-from orchestrator.delivering.manifest import CSV, JSON, Line, Manifest, read_manifest
-from orchestrator.delivering.marking import MADE_BY_A_MODEL, program, xmp_packet
+from orchestrator.delivering.folder import ELSEWHERE, Folder
+from orchestrator.delivering.manifest import CSV, JSON, Line, Manifest
 from orchestrator.delivering.orders import Deliverable, Order
-from orchestrator.delivering.rendering import render
+from orchestrator.delivering.rendering.images import Unfit, render
+from orchestrator.delivering.rendering.marking import MADE_BY_A_MODEL, program, xmp_packet
+from orchestrator.delivering.rendering.signing import sign
 from orchestrator.delivering.whole_files import write_whole
+from orchestrator.planning.findings import SHOWN
 from orchestrator.records.storage import Storage
 
 Progressed = Callable[[int, int], None]
 """Told how many files are done, of how many."""
 
-ELSEWHERE = "Name another folder with --output"
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What came of it. `left` are files of an earlier delivery that somebody changed, which are still there."""
+    """What came of it.
+
+    Attributes:
+        files: that the folder holds of ours.
+        left: files of an earlier delivery that somebody changed, which are still there.
+        refused: images that their destination does not take, with reasons.
+    """
 
     files: int
     written: int
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    refused: tuple[Problem, ...] = ()
 
 
 def deliver(store: Storage, order: Order, folder: Path, by: str, progressed: Progressed) -> Delivery:
     """Brings a folder to what is approved; `by` is who delivers. Called again it writes nothing twice.
 
+    What was delivered to destinations that are not asked for now stays as long as it is approved.
+
     Raises:
         BadInput: nothing is approved, the folder holds another campaign's delivery, a file is in the way, or it
             can't be written; nothing is written then but what was whole already.
     """
-    before = read_manifest(folder)
-    if before is not None and before.campaign != order.campaign:
-        raise BadInput.at(f"folder {folder}", f"holds a delivery of {before.campaign}", ELSEWHERE)
-    if not order.deliverables and before is None:
-        raise nothing_approved(order)
-    old = {line.file: line for line in before.files} if before is not None else {}
-    _refuse_strangers(store, order, folder, old)
+    there = Folder.read(folder, order.campaign)
+    if not order.deliverables and there.fresh:
+        raise nothing_to_deliver(order)
+    there.refuse_strangers(one.name for one in order.deliverables)
     try:
-        lines, written = [], 0
-        for number, one in enumerate(order.deliverables, start=1):
-            line, new = _bring(store, one, folder, old.get(one.name))
-            lines.append(line)
-            written += new
-            progressed(number, len(order.deliverables))
-        if before is None or tuple(lines) != before.files:
-            manifest = _manifest(order, lines, by)
-            write_whole(folder / CSV, manifest.as_csv())
-            removed, left = _take_away(folder, [old[name] for name in old.keys() - {line.file for line in lines}])
-            write_whole(folder / JSON, manifest.as_json())
-            return Delivery(len(lines), written, removed, left)
+        with there.journal.open():
+            return _bring(store, order, there, by, progressed)
     except OSError as error:
         raise BadInput.at(f"folder {folder}", f"can't be written ({error.strerror})", ELSEWHERE) from error
-    return Delivery(len(lines), written)
+
+
+def _bring(store: Storage, order: Order, there: Folder, by: str, progressed: Progressed) -> Delivery:
+    lines, refused, written = [line for line in there.earlier if order.stands_for(line)], list(order.refused), 0
+    for number, one in enumerate(order.deliverables, start=1):
+        before = there.find(one.name, one.item.sha256, order.made(one))
+        if before is not None:
+            lines.append(_line(order, one, before.bytes, before.sha256))
+        elif (made := _render(store, order, one, refused)) is not None:
+            line = _line(order, one, len(made), hashlib.sha256(made).hexdigest())
+            there.write(line, made)
+            lines.append(line)
+            written += 1
+        progressed(number, len(order.deliverables))
+    if not lines and there.fresh:
+        raise BadInput(*in_short(refused))
+    lines.sort(key=lambda line: line.destination)
+    gone = there.without(lines)
+    if tuple(lines) == there.earlier and not gone:
+        return Delivery(len(lines), written, refused=tuple(refused))
+    manifest = _manifest(order, lines, by)
+    write_whole(there.path / CSV, manifest.as_csv())
+    removed, left = there.take_away(gone)
+    write_whole(there.path / JSON, manifest.as_json())
+    return Delivery(len(lines), written, removed, left, tuple(refused))
 
 
 def deliver_archive(store: Storage, order: Order, path: Path, by: str, progressed: Progressed) -> Delivery:
@@ -80,17 +102,21 @@ def deliver_archive(store: Storage, order: Order, path: Path, by: str, progresse
         BadInput: nothing is approved, or the file can't be written.
     """
     if not order.deliverables:
-        raise nothing_approved(order)
+        raise nothing_to_deliver(order)
     half = path.with_name(f"{path.name}.{os.getpid()}.part")
-    lines = []
+    lines: list[Line] = []
+    refused = list(order.refused)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
             for number, one in enumerate(order.deliverables, start=1):
-                data = _render(store, one)
-                archive.writestr(one.name, data)
-                lines.append(_line(one, len(data), hashlib.sha256(data).hexdigest()))
+                if (made := _render(store, order, one, refused)) is not None:
+                    archive.writestr(one.name, made)
+                    lines.append(_line(order, one, len(made), hashlib.sha256(made).hexdigest()))
                 progressed(number, len(order.deliverables))
+            if not lines:
+                raise BadInput(*in_short(refused))
+            lines.sort(key=lambda line: line.destination)
             manifest = _manifest(order, lines, by)
             archive.writestr(CSV, manifest.as_csv())
             archive.writestr(JSON, manifest.as_json())
@@ -101,13 +127,32 @@ def deliver_archive(store: Storage, order: Order, path: Path, by: str, progresse
         ) from error
     finally:
         half.unlink(missing_ok=True)
-    return Delivery(len(lines), len(lines))
+    return Delivery(len(lines), len(lines), refused=tuple(refused))
 
 
-def nothing_approved(order: Order) -> BadInput:
+def nothing_to_deliver(order: Order) -> BadInput:
     """Where there is nothing to deliver."""
+    if order.refused:
+        return BadInput(*order.refused)
+    if order.approved:
+        what = f"none of its {len(order.approved):,} approved images is of the format nearest to them"
+        mend = "Approve those, or leave --to out"
+        return BadInput.at(f"destinations {', '.join(order.destinations)}", what, mend)
     what = f"none of its {order.asked} images is approved"
     return BadInput.at(f"campaign {order.campaign}", what, "Approve some: `dreamline dashboard`")
+
+
+def in_short(refused: Sequence[Problem]) -> list[Problem]:
+    """The first few of each kind, the last of which says how many more there are."""
+    kinds: dict[str, list[Problem]] = {}
+    for problem in refused:
+        kinds.setdefault(problem.mend, []).append(problem)
+    told = []
+    for problems in kinds.values():
+        *first, last = problems[:SHOWN]
+        more = len(problems) - SHOWN
+        told += [*first, replace(last, what=f"{last.what} (and {more:,} more)") if more > 0 else last]
+    return told
 
 
 def record_delivery(
@@ -120,6 +165,9 @@ def record_delivery(
         "files": done.files,
         "written": done.written,
         "removed": len(done.removed),
+        "refused": len(done.refused),
+        "destinations": [name for name in order.destinations if name],
+        "signed": order.credential is not None,
         "decisions": order.decisions,
         "head": order.head,
     }
@@ -129,62 +177,25 @@ def record_delivery(
     connection.execute(statement, {"campaign": campaign_id, "facts": json.dumps(facts)})
 
 
-def _refuse_strangers(store: Storage, order: Order, folder: Path, old: dict[str, Line]) -> None:
-    """Raises BadInput with every file in the way that neither an earlier delivery nor this one writes so."""
-
-    def problems() -> Iterator[Problem]:
-        for one in order.deliverables:
-            path = folder / one.name
-            there = _digest(path)
-            before = old.get(one.name)
-            if there is None or (before is not None and before.sha256 == there):
-                continue
-            # One that was written just before an interruption is in no manifest.
-            if hashlib.sha256(_render(store, one)).hexdigest() != there:
-                what = "is there already, and no delivery wrote it so"
-                yield Problem(str(path), what, f"Move it away, or {ELSEWHERE[0].lower()}{ELSEWHERE[1:]}")
-
-    BadInput.gather(problems())
-
-
-def _bring(store: Storage, one: Deliverable, folder: Path, before: Line | None) -> tuple[Line, bool]:
-    """The line of a file, which is there afterwards, and whether it was written."""
-    path = folder / one.name
-    there = _digest(path)
-    if before is not None and (before.image, before.made, before.sha256) == (one.item.sha256, one.made, there):
-        return _line(one, before.bytes, before.sha256), False
-    data = _render(store, one)
-    sha256 = hashlib.sha256(data).hexdigest()
-    if there != sha256:
-        write_whole(path, data)
-    return _line(one, len(data), sha256), there != sha256
-
-
-def _take_away(folder: Path, lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Removes files of an earlier delivery; names those that are gone, and those left since they were changed."""
-    removed, left = [], []
-    for line in sorted(lines, key=lambda line: line.file):
-        path = folder / line.file
-        if not path.resolve().is_relative_to(folder.resolve()) or _digest(path) not in (line.sha256, None):
-            left.append(line.file)
-            continue
-        path.unlink(missing_ok=True)
-        removed.append(line.file)
-        for parent in PurePosixPath(line.file).parents[:-1]:
-            if (inside := folder / parent).is_dir() and not any(inside.iterdir()):
-                inside.rmdir()
-    return tuple(removed), tuple(left)
-
-
-def _render(store: Storage, one: Deliverable) -> bytes:
+def _render(store: Storage, order: Order, one: Deliverable, refused: list[Problem]) -> bytes | None:
+    """The bytes of a file; None, with the reason noted, where its destination does not take the image."""
     source = f"image {one.item.sha256}"
     ending = PurePosixPath(one.name).suffix.lower()
-    return render(store.get(one.item.sha256), source, one.wanted, ending, xmp_packet(one.item.model))
+    model, credential, finish = one.item.model, order.credential, None
+    if credential is not None:
+        title = PurePosixPath(one.name).name
+        finish = partial(sign, ending=ending, title=title, model=model, credential=credential)
+    try:
+        return render(store.get(one.item.sha256), source, one.look, ending, xmp_packet(model), finish)
+    except Unfit as error:
+        refused += [replace(problem, where=one.name) for problem in error.problems]
+        return None
 
 
-def _line(one: Deliverable, size: int, sha256: str) -> Line:
-    item = one.item
-    width, height = one.wanted or (item.width, item.height)
+def _line(order: Order, one: Deliverable, size: int, sha256: str) -> Line:
+    item, copy = one.item, one.look.copy
+    width, height = one.look.size or (item.width, item.height)
+    said = {"headline": copy.headline, "price": copy.price, "label": copy.label}
     return Line(
         file=one.name,
         row=item.row,
@@ -197,7 +208,7 @@ def _line(one: Deliverable, size: int, sha256: str) -> Line:
         sha256=sha256,
         image=item.sha256,
         native=f"{item.width}x{item.height}",
-        made=one.made,
+        made=order.made(one),
         model=item.model,
         prompt=item.prompt,
         references=list(item.references),
@@ -205,17 +216,11 @@ def _line(one: Deliverable, size: int, sha256: str) -> Line:
         approved_at=one.approval.at.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         decision=one.approval.number,
         decision_hash=one.approval.hash,
+        destination=one.destination,
+        copy={name: text_ for name, text_ in said.items() if text_},
     )
 
 
 def _manifest(order: Order, lines: list[Line], by: str) -> Manifest:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return Manifest(order.campaign, program(), by, now, MADE_BY_A_MODEL, order.decisions, order.head, tuple(lines))
-
-
-def _digest(path: Path) -> str | None:
-    """Of a file's bytes; None where there is none."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return None

@@ -17,7 +17,7 @@ from core.errors import BadInput
 from core.images import read_picture
 from orchestrator.delivering.file_names import file_names
 from orchestrator.delivering.items import read_items
-from orchestrator.delivering.rendering import encode_jpeg
+from orchestrator.delivering.rendering.images import encode_jpeg
 from orchestrator.delivering.whole_files import write_whole
 from orchestrator.planning.names import Naming
 from orchestrator.records.storage import Storage

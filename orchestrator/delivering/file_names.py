@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from core.errors import BadInput
 from orchestrator.delivering.items import Item
-from orchestrator.planning.campaign_file import read_campaign_text
+from orchestrator.planning.campaign_file import Told, read_campaign_text
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.keys import variant_key
 from orchestrator.planning.names import MAX_BYTES, Naming, read_naming
@@ -42,12 +43,21 @@ def file_names(campaign: str, items: Sequence[Item], naming: Naming | None, endi
 
 def recorded_naming(text: str, source: str) -> Naming | None:
     """The key `name` of a campaign file as it was recorded; None where it has none."""
-    if not text.strip():
+    told = _recorded(text, source)
+    if told is None:
         return None
-    findings = Findings()
-    told = read_campaign_text(text, Path(source), findings)
     unknown = Table(source, Path(source).parent, None, ())
-    return read_naming(told, Scope(told.document, unknown, variant_names(told), findings, fixed_names(told)))
+    return read_naming(told, Scope(told.document, unknown, variant_names(told), Findings(), fixed_names(told)))
+
+
+def recorded_values(text: str, source: str) -> Mapping[str, Any]:
+    """What its templates may name whose values are the same in every row and variant."""
+    told = _recorded(text, source)
+    return {} if told is None else fixed_names(told)
+
+
+def _recorded(text: str, source: str) -> Told | None:
+    return read_campaign_text(text, Path(source), Findings()) if text.strip() else None
 
 
 def _said_names(campaign: str, items: Sequence[Item], naming: Naming) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Line:
         references: kind and sha256 of each reference, in order.
         approved_at: in UTC.
         decision, decision_hash: its number in the campaign's chain, and its hash there (`dreamline audit`).
+        destination: whose file it is; empty: in the pixels of its format.
+        copy: the texts that stand on it, by name.
     """
 
     file: str
@@ -49,6 +51,8 @@ class Line:
     approved_at: str
     decision: int
     decision_hash: str
+    destination: str = ""
+    copy: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from core.registry import Registry
 from core.settings import Settings
 from orchestrator.cli import cli
 from orchestrator.delivering.delivery import Delivery, deliver
-from orchestrator.delivering.marking import MADE_BY_A_MODEL
-from orchestrator.delivering.orders import read_order
+from orchestrator.delivering.orders import Wanted, read_order
+from orchestrator.delivering.rendering.marking import MADE_BY_A_MODEL
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
 from orchestrator.reviewing.decisions import decide, set_two_step
@@ -60,9 +60,9 @@ def say(database: Database, registry: Registry, drop: Seeded) -> Say:
 
 @pytest.fixture
 def deliver_to(database: Database, store: Storage, drop: Seeded) -> Deliver:
-    def call(folder: Path, *, ending: str = ".jpg", native: bool = False) -> Delivery:
+    def call(folder: Path, **wanted: Any) -> Delivery:
         with database.begin() as connection:
-            order = read_order(connection, drop.campaign, "drop", ending=ending, native=native)
+            order = read_order(connection, drop.campaign, "drop", Wanted(**wanted))
         return deliver(store, order, folder, "ana", lambda done, total: None)
 
     return call
@@ -149,9 +149,33 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written(
     with pytest.raises(BadInput, match=f"{other}: is there already"):
         deliver_to(folder)
     assert pictures(folder) == {other}
-    (folder / other).write_bytes((tmp_path / "first" / other).read_bytes())
-    assert deliver_to(folder).written == 1, "what an interrupted delivery wrote is its own"
+    (folder / other).unlink()
+    assert deliver_to(folder).written == 2
     assert pictures(folder) == {one, other}
+
+
+def test_a_delivery_that_was_cut_short_knows_its_own_files(
+    tmp_path: Path, database: Database, store: Storage, drop: Seeded, say: Say, deliver_to: Deliver
+) -> None:
+    folder = tmp_path / "out"
+    say("approved", *drop.items[:3])
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with database.begin() as connection:
+        order = read_order(connection, drop.campaign, "drop", Wanted())
+    with pytest.raises(KeyboardInterrupt):
+        deliver(store, order, folder, "ana", stop)
+    first, second = sorted(path for path in folder.iterdir() if path.suffix == ".jpg")
+    assert not (folder / "manifest.json").exists()
+    say("rejected", drop.items[0])
+    done = deliver_to(folder)
+    assert (done.files, done.written, len(done.removed)) == (2, 1, 1)
+    assert [first.exists(), second.exists()].count(True) == 1
+    assert not (folder / ".delivery.jsonl").exists()
+    assert pictures(folder) == {line["file"] for line in manifest(folder)["files"]}
 
 
 def test_a_folder_of_another_campaign_is_left_alone(
@@ -187,8 +211,8 @@ def test_files_have_the_pixels_of_their_format_and_say_that_a_model_made_them(
     tmp_path: Path, database: Database, drop: Seeded, say: Say, deliver_to: Deliver
 ) -> None:
     say("approved", drop.items[0])
-    for ending, kind in ((".jpg", "JPEG"), (".png", "PNG"), (".webp", "WEBP")):
-        deliver_to(tmp_path / kind, ending=ending)
+    for ending, kind in (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")):
+        deliver_to(tmp_path / kind, kind=ending)
         (line,) = manifest(tmp_path / kind)["files"]
         with Image.open(tmp_path / kind / line["file"]) as picture:
             assert (picture.format, picture.size) == (kind, (line["width"], line["height"]))

@@ -89,6 +89,13 @@ def test_letters_case_tells_namesakes_apart_where_nothing_else_does() -> None:
     assert [list(found) for found in closest(addresses, files).values()] == [["aB3.jpg"], ["Ab3.jpg"], files]
 
 
+def test_accents_are_the_same_in_either_form() -> None:
+    composed, apart = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    assert closest([f"https://x.test/{composed}"], [apart]) == {f"https://x.test/{composed}": [apart]}
+    both = closest([f"https://x.test/{composed}", f"https://x.test/{apart}"], [apart, composed])
+    assert [list(found) for found in both.values()] == [[composed], [apart]]
+
+
 def test_a_photo_whose_name_can_not_be_kept_is_told(read: Read, tmp_path: Path) -> None:
     try:
         (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()

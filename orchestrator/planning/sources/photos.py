@@ -7,6 +7,7 @@ address's own is taken. Where that does not tell namesakes apart nothing is chos
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -70,7 +71,8 @@ def _addresses(record: Mapping[str, Cell]) -> Iterator[tuple[str, str]]:
 def closest(addresses: Iterable[str], names: Iterable[str]) -> dict[str, Sequence[str]]:
     """By address, the files that have most of its last parts: none, the one to take, or several alike.
 
-    Case plays no part, unless it tells files apart. A file with more parts of another address is that one's.
+    Case plays no part, nor whether an accent is a character of its own (macOS), unless that tells files apart. A
+    file with more parts of another address is that one's.
     """
     folded: dict[Parts, list[str]] = {}
     exact: dict[Parts, list[str]] = {}
@@ -129,7 +131,7 @@ def _ends(parts: Parts) -> Iterator[Parts]:
 
 
 def _fold(parts: Parts) -> Parts:
-    return tuple(part.casefold() for part in parts)
+    return tuple(unicodedata.normalize("NFC", part).casefold() for part in parts)
 
 
 def _path(address: str) -> str:

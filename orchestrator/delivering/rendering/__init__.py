@@ -1,0 +1,1 @@
+"""Delivering: from an image of the store to the bytes of a file: pixels, what stands on it, marking, signature."""
