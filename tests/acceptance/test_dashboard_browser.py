@@ -861,20 +861,34 @@ def test_what_is_approved_is_downloaded_as_an_archive(
     page = context.new_page()
     page.goto(f"{server.url}/?campaign=drop")
     page.wait_for_selector("text=Compare with other tools")
-    assert not page.get_by_text("Download").count(), "nothing is approved yet"
+    assert not page.get_by_text("Deliver").count(), "nothing is approved yet"
     wishes = [Wish(id=uuid.uuid4(), item=one, version=1, seen=None, verdict="approved") for one in drop.items[:2]]
     decide(database, registry, Actor("ana", Role.APPROVER), "drop", wishes)
     page.reload()
     with page.expect_download() as coming:
-        page.get_by_role("button", name="Download 2 approved").click()
+        page.get_by_role("button", name="Deliver 2 approved").click()
+        page.get_by_role("button", name="Download 2 files").click()
     assert coming.value.suggested_filename == "drop.zip"
     coming.value.save_as(tmp_path / "drop.zip")
     with zipfile.ZipFile(tmp_path / "drop.zip") as archive:
         told = json.loads(archive.read("manifest.json"))
         assert archive.namelist() == [*(line["file"] for line in told["files"]), "manifest.csv", "manifest.json"]
     assert [line["approved_by"] for line in told["files"]] == ["ana", "ana"]
-    ((facts,),) = rows(database, "select facts from event where kind = 'campaign.delivered'")
-    assert (facts["files"], facts["output"]) == (2, "a download")
+    page.get_by_role("combobox", name="To").click()
+    page.get_by_role("option", name="instagram-story").click()
+    page.wait_for_selector("text=2 images of the format portrait would lose more than 40%")
+    assert page.get_by_role("button", name="Download 0 files").is_disabled()
+    page.get_by_role("combobox", name="To").click()
+    page.get_by_role("option", name="instagram-portrait").click()
+    page.wait_for_selector("text=Download 2 files")
+    page.keyboard.press("Tab")
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download 2 files").click()
+    coming.value.save_as(tmp_path / "channel.zip")
+    with zipfile.ZipFile(tmp_path / "channel.zip") as archive:
+        assert all(name.startswith(("instagram-portrait/", "manifest")) for name in archive.namelist())
+    found = rows(database, "select facts from event where kind = 'campaign.delivered' order by id")
+    assert [(facts["files"], facts["output"]) for (facts,) in found] == [(2, "a download")] * 2
 
 
 def test_who_may_see_a_campaign_no_more_is_shown_no_more_of_it_on_a_page_that_stays_open(
