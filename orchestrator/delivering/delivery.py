@@ -11,7 +11,10 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -28,6 +31,9 @@ from orchestrator.delivering.rendering.signing import sign
 from orchestrator.delivering.whole_files import write_whole
 from orchestrator.planning.findings import SHOWN
 from orchestrator.records.storage import Storage
+
+AT_ONCE = min(8, os.cpu_count() or 1)
+"""Files that are rendered beside one another."""
 
 Progressed = Callable[[int, int], None]
 """Told how many files are done, of how many."""
@@ -72,16 +78,20 @@ def deliver(store: Storage, order: Order, folder: Path, by: str, progressed: Pro
 
 def _bring(store: Storage, order: Order, there: Folder, by: str, progressed: Progressed) -> Delivery:
     lines, refused, written = [line for line in there.earlier if order.stands_for(line)], list(order.refused), 0
-    for number, one in enumerate(order.deliverables, start=1):
-        before = there.find(one.name, one.item.sha256, order.made(one))
-        if before is not None:
-            lines.append(_line(order, one, before.bytes, before.sha256))
-        elif (made := _render(store, order, one, refused)) is not None:
-            line = _line(order, one, len(made), hashlib.sha256(made).hexdigest())
-            there.write(line, made)
-            lines.append(line)
-            written += 1
-        progressed(number, len(order.deliverables))
+    known = [there.find(one.name, one.item.sha256, order.made(one)) for one in order.deliverables]
+    with _rendering(
+        store, order, [one for one, line in zip(order.deliverables, known, strict=True) if not line]
+    ) as new:
+        for number, (one, before) in enumerate(zip(order.deliverables, known, strict=True), start=1):
+            if before is not None:
+                lines.append(_line(order, one, before.bytes, before.sha256))
+            elif isinstance(made := next(new), bytes):
+                lines.append(_line(order, one, len(made), hashlib.sha256(made).hexdigest()))
+                there.write(lines[-1], made)
+                written += 1
+            else:
+                refused += [replace(problem, where=one.name) for problem in made.problems]
+            progressed(number, len(order.deliverables))
     if not lines and there.fresh:
         raise BadInput(*in_short(refused))
     lines.sort(key=lambda line: line.destination)
@@ -108,11 +118,16 @@ def deliver_archive(store: Storage, order: Order, path: Path, by: str, progresse
     refused = list(order.refused)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
-            for number, one in enumerate(order.deliverables, start=1):
-                if (made := _render(store, order, one, refused)) is not None:
+        with (
+            zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive,
+            _rendering(store, order, order.deliverables) as rendered,
+        ):
+            for number, (one, made) in enumerate(zip(order.deliverables, rendered, strict=True), start=1):
+                if isinstance(made, bytes):
                     archive.writestr(one.name, made)
                     lines.append(_line(order, one, len(made), hashlib.sha256(made).hexdigest()))
+                else:
+                    refused += [replace(problem, where=one.name) for problem in made.problems]
                 progressed(number, len(order.deliverables))
             if not lines:
                 raise BadInput(*in_short(refused))
@@ -177,8 +192,28 @@ def record_delivery(
     connection.execute(statement, {"campaign": campaign_id, "facts": json.dumps(facts)})
 
 
-def _render(store: Storage, order: Order, one: Deliverable, refused: list[Problem]) -> bytes | None:
-    """The bytes of a file; None, with the reason noted, where its destination does not take the image."""
+@contextmanager
+def _rendering(store: Storage, order: Order, files: Sequence[Deliverable]) -> Iterator[Iterator[bytes | Unfit]]:
+    """What becomes of each in turn, made by several threads: all cores at work, and few files in memory."""
+    pool = ThreadPoolExecutor(AT_ONCE, "render")
+
+    def made() -> Iterator[bytes | Unfit]:
+        coming: deque[Future[bytes | Unfit]] = deque()
+        for one in files:
+            coming.append(pool.submit(_render, store, order, one))
+            if len(coming) > 2 * AT_ONCE:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+    try:
+        yield made()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _render(store: Storage, order: Order, one: Deliverable) -> bytes | Unfit:
+    """The bytes of a file, or why its destination does not take the image."""
     source = f"image {one.item.sha256}"
     ending = PurePosixPath(one.name).suffix.lower()
     model, credential, finish = one.item.model, order.credential, None
@@ -188,8 +223,7 @@ def _render(store: Storage, order: Order, one: Deliverable, refused: list[Proble
     try:
         return render(store.get(one.item.sha256), source, one.look, ending, xmp_packet(model), finish)
     except Unfit as error:
-        refused += [replace(problem, where=one.name) for problem in error.problems]
-        return None
+        return error
 
 
 def _line(order: Order, one: Deliverable, size: int, sha256: str) -> Line:
