@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from dashboard import access, visit
 from dashboard.office import office
 from dashboard.queries import Overview
 from orchestrator import campaigns
-from orchestrator.delivering.delivery import deliver_archive, in_short, record_delivery
+from orchestrator.delivering.delivery import LEFT_OUT, deliver_archive, record_delivery
 from orchestrator.delivering.destinations import presets
 from orchestrator.delivering.orders import Order, Wanted, read_order
+from orchestrator.delivering.refusals import in_short
 from orchestrator.delivering.rendering.signing import credential_of
 from orchestrator.reviewing.people import Actor, Right
 
@@ -57,7 +59,8 @@ def _draw_button(person: str, name: str, to: tuple[str, ...], files: int) -> Non
         partial(_archive, person, name, to),
         f"{name}.zip",
         "application/zip",
-        help="Marked as made by a model, with a manifest of who approved what."
+        help="Marked as made by a model, with a manifest of who approved what, and with left-out.txt where a "
+        "channel did not take a picture."
         if files <= MOST
         else f"More than {MOST} are written by the command `dreamline deliver {name}`.",
         icon=":material/download:",
@@ -73,16 +76,21 @@ def _read(name: str, to: tuple[str, ...]) -> Order:
 
 
 def _archive(person: str, name: str, to: tuple[str, ...]) -> bytes:
-    """The archive's bytes; asks again whether this person may."""
+    """The archive's bytes; asks again whether this person may. Where nothing can be delivered it says why."""
     here = office()
     access.known(here, person).require(Right.STEER, name)
-    credential = credential_of(here.settings)
-    with here.database.begin() as connection:
-        found = campaigns.find(connection, name)
-        order = read_order(connection, found.id, name, Wanted(to=to, credential=credential))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{found.id}.zip"
-        done = deliver_archive(here.store, order, path, person, lambda done, total: None)
-        with here.database.begin() as connection:
-            record_delivery(connection, found.id, order, done, "a download", person)
+        path = Path(folder) / "delivery.zip"
+        try:
+            credential = credential_of(here.settings)
+            with here.database.begin() as connection:
+                found = campaigns.find(connection, name)
+                order = read_order(connection, found.id, name, Wanted(to=to, credential=credential))
+            done = deliver_archive(here.store, order, path, person, lambda done, total: None)
+        except DreamlineError as error:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr(LEFT_OUT, f"{error}\n")
+        else:
+            with here.database.begin() as connection:
+                record_delivery(connection, found.id, order, done, "a download", person)
         return path.read_bytes()

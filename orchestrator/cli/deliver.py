@@ -40,9 +40,7 @@ ARCHIVE = ".zip"
     "--format",
     "kind",
     type=click.Choice(["jpg", "png", "webp"]),
-    default="jpg",
-    show_default=True,
-    help="Kind of file, where neither a destination nor the campaign file (key `name`) says it.",
+    help="Kind of file, where the campaign file (key `name`) does not say it [jpg].",
 )
 @click.option(
     "--native", is_flag=True, help="As images were made, neither cut nor scaled to their format's pixels."
@@ -57,7 +55,7 @@ def command(
     output: Path | None,
     to: tuple[str, ...],
     file: Path | None,
-    kind: Kind,
+    kind: Kind | None,
     native: bool,
     unsigned: bool,
     by: str,
@@ -78,22 +76,25 @@ def command(
     dreamline deliver summer-drop --to instagram-portrait --to google-shopping
     dreamline deliver summer-drop --file delivery.yaml   # with headline, price, label and logo
     """
-    if native and (to or file):
-        raise click.UsageError("--native goes with neither --to nor --file: a destination has pixels of its own")
+    if (native or kind) and (to or file):
+        said = "--native" if native else "--format"
+        mend = "a destination has pixels and a kind of its own, which a delivery file can change"
+        raise click.UsageError(f"{said} goes with neither --to nor --file: {mend}")
     from orchestrator import campaigns
-    from orchestrator.delivering.delivery import deliver, deliver_archive, in_short, record_delivery
+    from orchestrator.delivering.delivery import deliver, deliver_archive, record_delivery
     from orchestrator.delivering.orders import Wanted, read_order
+    from orchestrator.delivering.refusals import in_short
     from orchestrator.delivering.rendering.signing import credential_of
     from orchestrator.records.database import Database
     from orchestrator.records.storage import open_storage
 
-    credential = None if unsigned else credential_of(settings)
+    wanted = Wanted(kind or "jpg", native, to, file, None if unsigned else credential_of(settings))
     database = Database(settings)
     try:
         database.upgrade() if settings.embedded else database.require_newest()
         with database.begin() as connection:
             found = campaigns.find(connection, campaign)
-            order = read_order(connection, found.id, found.name, Wanted(kind, native, to, file, credential))
+            order = read_order(connection, found.id, found.name, wanted)
         target = output or Path("delivered") / found.name
         packed = target.suffix.lower() == ARCHIVE
         who = by.strip() or user_name()
@@ -136,14 +137,14 @@ def _told(order: Order, done: Delivery, target: Path) -> dict[str, Any]:
 
 def _tell(told: dict[str, Any], refused: Sequence[Problem]) -> None:
     counts = f"{told['approved']:,} of {told['asked']:,} images are approved"
-    removed = f", {len(told['removed']):,} no longer approved and taken away" if told["removed"] else ""
+    removed = f", {len(told['removed']):,} taken away" if told["removed"] else ""
     there = f" for {', '.join(told['destinations'])}" if told["destinations"] else ""
     signed = ", signed" if told["signed"] else ""
     written = f"{told['files']:,} files{there}, {told['written']:,} of them new{signed}{removed}"
     click.echo(f"{click.style(counts, bold=True)}: {written}")
     click.echo(f"Delivered: {told['output']}")
     for name in told["left"]:
-        message = f"warning: {name} is no longer approved; somebody changed it, so it was left"
+        message = f"warning: {name} was left, since somebody changed it; the manifest has it no more"
         click.secho(message, fg="yellow", err=True)
     for one in refused:
         message = f"warning: left out: {one.where}: {one.what}. {one.mend}"

@@ -14,7 +14,7 @@ import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -25,15 +25,16 @@ from core.errors import BadInput, Problem
 from orchestrator.delivering.folder import ELSEWHERE, Folder
 from orchestrator.delivering.manifest import CSV, JSON, Line, Manifest
 from orchestrator.delivering.orders import Deliverable, Order
+from orchestrator.delivering.refusals import in_short
 from orchestrator.delivering.rendering.images import Unfit, render
 from orchestrator.delivering.rendering.marking import MADE_BY_A_MODEL, program, xmp_packet
 from orchestrator.delivering.rendering.signing import sign
-from orchestrator.delivering.whole_files import write_whole
-from orchestrator.planning.findings import SHOWN
 from orchestrator.records.storage import Storage
 
 AT_ONCE = min(8, os.cpu_count() or 1)
 """Files that are rendered beside one another."""
+
+LEFT_OUT = "left-out.txt"
 
 Progressed = Callable[[int, int], None]
 """Told how many files are done, of how many."""
@@ -59,29 +60,31 @@ class Delivery:
 def deliver(store: Storage, order: Order, folder: Path, by: str, progressed: Progressed) -> Delivery:
     """Brings a folder to what is approved; `by` is who delivers. Called again it writes nothing twice.
 
-    What was delivered to destinations that are not asked for now stays as long as it is approved.
+    What was delivered to destinations that are not asked for now stays as long as it is approved; so does what is
+    approved still and is refused now.
 
     Raises:
-        BadInput: nothing is approved, the folder holds another campaign's delivery, a file is in the way, or it
-            can't be written; nothing is written then but what was whole already.
+        BadInput: nothing is approved, the folder holds another campaign's delivery, a file is in the way, another
+            delivery is at work there, or it can't be written; nothing is written then but what was whole already.
     """
-    there = Folder.read(folder, order.campaign)
-    if not order.deliverables and there.fresh:
+    if not order.deliverables and not folder.exists():
         raise nothing_to_deliver(order)
-    there.refuse_strangers(one.name for one in order.deliverables)
     try:
-        with there.journal.open():
+        with Folder.open(folder, order.campaign) as there:
+            if not order.deliverables and there.fresh:
+                raise nothing_to_deliver(order)
+            there.refuse_strangers(one.name for one in order.deliverables)
             return _bring(store, order, there, by, progressed)
     except OSError as error:
         raise BadInput.at(f"folder {folder}", f"can't be written ({error.strerror})", ELSEWHERE) from error
 
 
 def _bring(store: Storage, order: Order, there: Folder, by: str, progressed: Progressed) -> Delivery:
-    lines, refused, written = [line for line in there.earlier if order.stands_for(line)], list(order.refused), 0
+    held = {line.file: line for line in there.held()}
+    lines, refused, written = [line for line in held.values() if order.stands_for(line)], list(order.refused), 0
     known = [there.find(one.name, one.item.sha256, order.made(one)) for one in order.deliverables]
-    with _rendering(
-        store, order, [one for one, line in zip(order.deliverables, known, strict=True) if not line]
-    ) as new:
+    missing = [one for one, line in zip(order.deliverables, known, strict=True) if line is None]
+    with _rendering(store, order, missing) as new:
         for number, (one, before) in enumerate(zip(order.deliverables, known, strict=True), start=1):
             if before is not None:
                 lines.append(_line(order, one, before.bytes, before.sha256))
@@ -90,26 +93,27 @@ def _bring(store: Storage, order: Order, there: Folder, by: str, progressed: Pro
                 there.write(lines[-1], made)
                 written += 1
             else:
-                refused += [replace(problem, where=one.name) for problem in made.problems]
+                stays = held.get(one.name)
+                stays = stays if stays is not None and stays.image == one.item.sha256 else None
+                refused += _refusals(one, made, stays)
+                lines += [] if stays is None else [stays]
             progressed(number, len(order.deliverables))
     if not lines and there.fresh:
         raise BadInput(*in_short(refused))
     lines.sort(key=lambda line: line.destination)
-    gone = there.without(lines)
+    gone, manifest = there.without(lines), _manifest(order, lines, by)
     if tuple(lines) == there.earlier and not gone:
+        there.mend_table()
         return Delivery(len(lines), written, refused=tuple(refused))
-    manifest = _manifest(order, lines, by)
-    write_whole(there.path / CSV, manifest.as_csv())
-    removed, left = there.take_away(gone)
-    write_whole(there.path / JSON, manifest.as_json())
+    removed, left = there.end(manifest, gone)
     return Delivery(len(lines), written, removed, left, tuple(refused))
 
 
 def deliver_archive(store: Storage, order: Order, path: Path, by: str, progressed: Progressed) -> Delivery:
-    """Writes a ZIP with all files and both manifests, whole or not at all.
+    """Writes a ZIP with all files and both manifests, whole or not at all; `left-out.txt` says what is not in it.
 
     Raises:
-        BadInput: nothing is approved, or the file can't be written.
+        BadInput: nothing is approved, no destination takes any of it, or the file can't be written.
     """
     if not order.deliverables:
         raise nothing_to_deliver(order)
@@ -127,12 +131,14 @@ def deliver_archive(store: Storage, order: Order, path: Path, by: str, progresse
                     archive.writestr(one.name, made)
                     lines.append(_line(order, one, len(made), hashlib.sha256(made).hexdigest()))
                 else:
-                    refused += [replace(problem, where=one.name) for problem in made.problems]
+                    refused += _refusals(one, made)
                 progressed(number, len(order.deliverables))
             if not lines:
                 raise BadInput(*in_short(refused))
             lines.sort(key=lambda line: line.destination)
             manifest = _manifest(order, lines, by)
+            if refused:
+                archive.writestr(LEFT_OUT, "".join(f"{problem}\n" for problem in refused))
             archive.writestr(CSV, manifest.as_csv())
             archive.writestr(JSON, manifest.as_json())
         half.replace(path)
@@ -141,33 +147,27 @@ def deliver_archive(store: Storage, order: Order, path: Path, by: str, progresse
             str(path), f"can't be written ({error.strerror})", "Name another file with --output"
         ) from error
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
     return Delivery(len(lines), len(lines), refused=tuple(refused))
+
+
+def _refusals(one: Deliverable, error: Unfit, stays: Line | None = None) -> list[Problem]:
+    """Why an image is left out, by its file's name; `stays` is what was delivered of it before."""
+    still = "" if stays is None else "; the file stays as it was delivered before"
+    return [replace(problem, where=one.name, what=f"{problem.what}{still}") for problem in error.problems]
 
 
 def nothing_to_deliver(order: Order) -> BadInput:
     """Where there is nothing to deliver."""
     if order.refused:
-        return BadInput(*order.refused)
+        return BadInput(*in_short(order.refused))
     if order.approved:
         what = f"none of its {len(order.approved):,} approved images is of the format nearest to them"
         mend = "Approve those, or leave --to out"
         return BadInput.at(f"destinations {', '.join(order.destinations)}", what, mend)
     what = f"none of its {order.asked} images is approved"
     return BadInput.at(f"campaign {order.campaign}", what, "Approve some: `dreamline dashboard`")
-
-
-def in_short(refused: Sequence[Problem]) -> list[Problem]:
-    """The first few of each kind, the last of which says how many more there are."""
-    kinds: dict[str, list[Problem]] = {}
-    for problem in refused:
-        kinds.setdefault(problem.mend, []).append(problem)
-    told = []
-    for problems in kinds.values():
-        *first, last = problems[:SHOWN]
-        more = len(problems) - SHOWN
-        told += [*first, replace(last, what=f"{last.what} (and {more:,} more)") if more > 0 else last]
-    return told
 
 
 def record_delivery(

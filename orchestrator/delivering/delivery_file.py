@@ -13,6 +13,7 @@ Texts are templates of the row and the variant, as in campaign files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,13 +22,17 @@ from typing import Any, Literal
 from PIL import ImageColor
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.errors import BadInput
 from core.formats import wanted_size
 from orchestrator.delivering.destinations import Destination, Safe, presets
 from orchestrator.delivering.items import Item
 from orchestrator.delivering.rendering.copy import Copy
+from orchestrator.delivering.rendering.lettering import check_logo
+from orchestrator.delivering.rendering.typesetting import check_font
 from orchestrator.planning.document import Document, Place, read_document
 from orchestrator.planning.findings import Findings, shown, suggest
 from orchestrator.planning.mistakes import find_mistakes
+from orchestrator.planning.names import RESERVED
 from orchestrator.planning.rows import Table
 from orchestrator.planning.scope import Scope
 from orchestrator.planning.templates import Template, TemplateMistake, cells
@@ -37,8 +42,14 @@ PARTS = ("seed", "format")
 
 TEXTS = ("headline", "price", "label")
 SHOWN_IN = "docs/delivery.md shows a whole delivery file"
+FILES: tuple[Literal["logo", "font"], ...] = ("logo", "font")
 MOST_BYTES = 30_000_000
 """Of a logo or a font."""
+
+MOST_SIDE, MOST_PIXELS = 16_383, 50_000_000
+"""Of a file: WebP takes no longer side, and eight of this size are made beside one another."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 Share = float | int
 
@@ -147,19 +158,33 @@ def read_delivery_file(path: Path, items: Sequence[Item], fixed: Mapping[str, An
         told = DeliveryFile.model_validate(document.value)
     except ValidationError as error:
         for place, what in find_mistakes(document.value, error).items():
-            findings.add(document.where(*place), what, _mend(place))
+            findings.add(document.where(*place), what, _mend(place, what))
         findings.raise_if_any()
         raise
     columns = dict.fromkeys(name for item in items for name in item.data)
     names = dict.fromkeys(name for item in items for name in item.variant)
     table = Table("the campaign", path.parent, tuple(columns), ())
     scope = Scope(document, table, (*names, *PARTS), findings, fixed)
-    placements = [_placement(name, entry or Entry(), told, scope) for name, entry in told.to.items()]
+    shared = Shared(
+        label=scope.read(told.label, "label") if told.label else None,
+        logo=_file("logo", told.logo, document, ("logo",), findings),
+        font=_file("font", told.font, document, ("font",), findings),
+    )
+    placements = [_placement(name, entry or Entry(), shared, scope) for name, entry in told.to.items()]
     findings.raise_if_any()
     return tuple(one for one in placements if one is not None)
 
 
-def _placement(name: str, entry: Entry, told: DeliveryFile, scope: Scope) -> Placement | None:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What destinations have that say nothing else."""
+
+    label: Template | None
+    logo: bytes
+    font: bytes
+
+
+def _placement(name: str, entry: Entry, shared: Shared, scope: Scope) -> Placement | None:
     document, findings = scope.document, scope.findings
     found = _named(name, entry, document.where("to", name), findings)
     if found is None:
@@ -171,25 +196,25 @@ def _placement(name: str, entry: Entry, told: DeliveryFile, scope: Scope) -> Pla
         return None
     if not found.copy:
         return Placement(found, {})
-    texts = {key: _said(key, name, entry, told, scope) for key in TEXTS}
-    logo, font = (_file(key, name, entry, told, document, findings) for key in ("logo", "font"))
-    said = {key: template for key, template in texts.items() if template is not None}
-    return Placement(found, said, logo, font, scope.fixed)
-
-
-def _said(key: str, name: str, entry: Entry, told: DeliveryFile, scope: Scope) -> Template | None:
-    own = getattr(entry, key)
-    if own is None:
-        return scope.read(told.label, key) if told.label else None
-    return scope.read(own, "to", name, key) if own else None
+    said = {key: scope.read(getattr(entry, key), "to", name, key) for key in TEXTS if getattr(entry, key)}
+    if entry.label is None:
+        said["label"] = shared.label
+    texts = {key: template for key, template in said.items() if template is not None}
+    files = {
+        key: getattr(shared, key)
+        if getattr(entry, key) is None
+        else _file(key, getattr(entry, key), document, ("to", name, key), findings)
+        for key in FILES
+    }
+    return Placement(found, texts, **files, fixed=scope.fixed)
 
 
 def _named(name: str, entry: Entry | None, where: str, findings: Findings) -> Destination | None:
     """The preset of that name with what the entry says, or one of one's own; None with the mistake noted."""
     found = presets().get(name)
-    size = None
-    if entry is not None and entry.size is not None and (size := wanted_size(entry.size)) is None:
-        mend = "Write width and height in pixels as in 1200x628, or the name of a format"
+    size = None if entry is None or entry.size is None else wanted_size(entry.size)
+    if entry is not None and entry.size is not None and not _can_be(size):
+        mend = f"Write pixels as in 1200x628, at most {MOST_SIDE:,} each, or the name of a format"
         findings.add(where, f"size {shown(entry.size)} is no size", mend)
         return None
     if found is None and size is None:
@@ -198,52 +223,57 @@ def _named(name: str, entry: Entry | None, where: str, findings: Findings) -> De
         findings.add(where, f"there is no destination {shown(name)}", f"{mend}{own}")
         return None
     if found is None and size is not None:
-        if not name.replace("-", "").replace("_", "").isalnum():
-            findings.add(where, f"{shown(name)} can't be a name", "Use letters, digits, - and _")
+        if not NAME.fullmatch(name) or RESERVED.fullmatch(name):
+            mend = "Use small letters, digits, - and _"
+            findings.add(where, f"{shown(name)} can't be the name of a folder", mend)
             return None
         found = Destination(name, size)
     assert found is not None
     if entry is None:
         return found
-    if entry.ground is not None and not _is_colour(entry.ground):
-        findings.add(where, f"ground {shown(entry.ground)} is no colour", 'Write white or "#f4efe6"')
     said = entry.model_dump(exclude_none=True, include={"kind", "fit", "ground", "most_kb", "white"})
     safe = found.safe if entry.safe is None else Safe(**entry.safe.model_dump())
-    return replace(found, size=size or found.size, safe=safe, **said)
+    found = replace(found, size=size or found.size, safe=safe, **said)
+    colour = _colour(found.ground)
+    if colour is None:
+        findings.add(where, f"ground {shown(found.ground)} is no colour", 'Write white or "#f4efe6"')
+    elif found.white and found.fit == "pad" and colour != (255, 255, 255):
+        findings.add(
+            where, f"ground {shown(found.ground)} is not white, which {name} asks for", "Leave ground out"
+        )
+    return replace(found, copy=found.copy and not found.white)
 
 
-def _is_colour(name: str) -> bool:
+def _can_be(size: tuple[int, int] | None) -> bool:
+    """Whether every kind of file can have that size, and a machine's memory holds it."""
+    return size is not None and max(size) <= MOST_SIDE and size[0] * size[1] <= MOST_PIXELS
+
+
+def _colour(name: str) -> tuple[int, ...] | None:
     try:
-        ImageColor.getrgb(name)
+        return ImageColor.getrgb(name)
     except ValueError:
-        return False
-    return True
+        return None
 
 
-def _file(
-    key: Literal["logo", "font"],
-    name: str,
-    entry: Entry,
-    told: DeliveryFile,
-    document: Document,
-    findings: Findings,
-) -> bytes:
-    """The bytes of a logo or font, of the destination's own or of all; empty where there is none."""
-    own = getattr(entry, key)
-    place: Place = (key,) if own is None else ("to", name, key)
-    said: str = getattr(told, key) if own is None else own
+def _file(key: Literal["logo", "font"], said: str, document: Document, place: Place, findings: Findings) -> bytes:
+    """The bytes of a logo or font that can be used; empty where there is none, or with the mistake noted."""
     if not said:
         return b""
-    path = document.path.parent / said
+    path, where = document.path.parent / said, document.where(*place)
     try:
         data = path.read_bytes()
+        if len(data) > MOST_BYTES:
+            raise BadInput.at(str(path), f"has {len(data):,} bytes", "Is it the right file?")
+        check_logo(data, str(path)) if key == "logo" else check_font(data, str(path))
     except OSError as error:
-        what = f"{path} can't be read ({error.strerror})"
-        findings.add(document.where(*place), what, "Give its path, relative to this file")
-        return b""
-    if not 0 < len(data) <= MOST_BYTES:
-        findings.add(document.where(*place), f"{path} has {len(data):,} bytes", "Is it the right file?")
-    return data
+        findings.add(where, f"{path} can't be read ({error.strerror})", "Give its path, relative to this file")
+    except BadInput as error:
+        for problem in error.problems:
+            findings.add(where, f"{problem.where} {problem.what}", problem.mend)
+    else:
+        return data
+    return b""
 
 
 def check_copy(placements: Sequence[Placement], items: Sequence[Item], where: str) -> None:
@@ -263,8 +293,10 @@ def check_copy(placements: Sequence[Placement], items: Sequence[Item], where: st
     findings.raise_if_any()
 
 
-def _mend(place: Place) -> str:
+def _mend(place: Place, what: str) -> str:
     """What to write there: what the key means, or the keys that there are."""
+    if " is not a text" in what:
+        return 'Put it into quotes: "19.90"'
     model: type[BaseModel] = Entry if len(place) > 2 else DeliveryFile
     model = SafeEntry if "safe" in place[2:-1] else model
     last = str(place[-1]) if place else ""

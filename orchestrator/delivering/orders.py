@@ -139,7 +139,8 @@ def read_order(connection: Connection, campaign_id: int, name: str, wanted: Want
     decisions, head = chain.head(connection, campaign_id)
     placements = wanted.placements(items, recorded_values(row.text, row.source))
     named = list(zip(names, items, strict=True))
-    deliverables, refused = [], []
+    deliverables: list[Deliverable] = []
+    refused: list[Problem] = []
     for placement in placements:
         taken, left_out = _for_destination(named, placement)
         deliverables += taken
@@ -177,15 +178,15 @@ def _for_destination(
         cell = (item.row, variant_key(item.variant), item.seed)
         if cell not in nearest or _loss(item.format, there) < _loss(nearest[cell][1].format, there):
             nearest[cell] = name, item
-    taken, cut = [], Counter[str]()
+    taken, cut, stems = [], Counter[str](), stems_of([name for name, _ in named])
     for name, item in nearest.values():
         if item.approval is None:
             continue
         if there.fit == "cut" and _kept((item.width, item.height), there.size) < LEAST_KEPT:
             cut[item.format] += 1
             continue
-        file = PurePosixPath(there.name) / PurePosixPath(name).with_suffix(f".{there.kind}")
-        taken.append(Deliverable(str(file), item, item.approval, _look(placement, item), there.name))
+        file = f"{there.name}/{stems[name]}.{there.kind}"
+        taken.append(Deliverable(file, item, item.approval, _look(placement, item), there.name))
     size = "x".join(map(str, there.size))
     mend = f"Add a format nearer to {size}, or say fit: pad in a delivery file"
     what = "of the format {} would lose more than {:.0%} of their pixels there"
@@ -193,6 +194,16 @@ def _for_destination(
         Problem(f"destination {there.name}", f"{count:,} images {what.format(name, 1 - LEAST_KEPT)}", mend)
         for name, count in cut.items()
     ]
+
+
+def stems_of(names: Sequence[str]) -> dict[str, str]:
+    """Names without their endings; where that would make two alike, the ending stays as a word."""
+    bare = {name: str(PurePosixPath(name).with_suffix("")) for name in names}
+    times = Counter(stem.casefold() for stem in bare.values())
+    return {
+        name: stem if times[stem.casefold()] == 1 else f"{stem}-{PurePosixPath(name).suffix[1:]}"
+        for name, stem in bare.items()
+    }
 
 
 def _look(placement: Placement, item: Item) -> Look:

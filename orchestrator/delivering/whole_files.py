@@ -13,9 +13,14 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: it can't be written; nothing is left then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    half = half_of(path, os.getpid())
     try:
         half.write_bytes(data)
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def half_of(path: Path, process: int) -> Path:
+    """Where a process of that number has a file while it is being written."""
+    return path.with_name(f"{path.stem}.{process}.part")

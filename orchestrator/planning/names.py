@@ -24,7 +24,7 @@ MAX_BYTES = 180
 """Of one part of a name between `/`: file systems take 255, and a file that is being written has a longer one."""
 
 _UNWANTED = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
+RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _wrong(part: str) -> str:
         return f"it holds {found[0]!r}"
     if part.endswith("."):
         return "a part of it ends in a dot"
-    if _RESERVED.fullmatch(part):
+    if RESERVED.fullmatch(part):
         return f"Windows keeps {part} for itself"
     if len(part.encode()) > MAX_BYTES:
         return f"it has {len(part.encode())} bytes between two /, and {MAX_BYTES} are the most"

@@ -886,7 +886,8 @@ def test_what_is_approved_is_downloaded_as_an_archive(
         page.get_by_role("button", name="Download 2 files").click()
     coming.value.save_as(tmp_path / "channel.zip")
     with zipfile.ZipFile(tmp_path / "channel.zip") as archive:
-        assert all(name.startswith(("instagram-portrait/", "manifest")) for name in archive.namelist())
+        assert all(name.startswith(("instagram-portrait/", "left-out", "manifest")) for name in archive.namelist())
+        assert "instagram-story: 2 images" in archive.read("left-out.txt").decode()
     found = rows(database, "select facts from event where kind = 'campaign.delivered' order by id")
     assert [(facts["files"], facts["output"]) for (facts,) in found] == [(2, "a download")] * 2
 

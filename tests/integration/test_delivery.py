@@ -8,6 +8,7 @@ import json
 import uuid
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,7 +24,8 @@ from core.registry import Registry
 from core.settings import Settings
 from orchestrator.cli import cli
 from orchestrator.delivering.delivery import Delivery, deliver
-from orchestrator.delivering.orders import Wanted, read_order
+from orchestrator.delivering.folder import Folder
+from orchestrator.delivering.orders import Order, Wanted, read_order
 from orchestrator.delivering.rendering.marking import MADE_BY_A_MODEL
 from orchestrator.records.database import Database
 from orchestrator.records.storage import Storage
@@ -178,6 +180,100 @@ def test_a_delivery_that_was_cut_short_knows_its_own_files(
     assert pictures(folder) == {line["file"] for line in manifest(folder)["files"]}
 
 
+def interrupted(store: Storage, order: Order, folder: Path, after: int) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deliver(store, order, folder, "ana", stop)
+
+
+def test_a_first_delivery_that_was_cut_short_is_cleaned_up_once_nothing_is_approved(
+    tmp_path: Path, database: Database, store: Storage, drop: Seeded, say: Say, deliver_to: Deliver
+) -> None:
+    folder = tmp_path / "out"
+    say("approved", *drop.items[:3])
+    with database.begin() as connection:
+        order = read_order(connection, drop.campaign, "drop", Wanted())
+    interrupted(store, order, folder, 2)
+    with pytest.raises(BadInput, match="holds a delivery of drop"):
+        deliver(store, replace(order, campaign="winter"), folder, "ana", lambda done, total: None)
+    assert len(list(folder.glob("*.jpg"))) == 2
+    (folder / ".delivery.jsonl").write_bytes((folder / ".delivery.jsonl").read_bytes() + b'{"file": "a\xc3')
+    interrupted(store, order, folder, 3)
+    assert len(list(folder.glob("*.jpg"))) == 3
+    say("rejected", *drop.items[:3])
+    done = deliver_to(folder)
+    assert (done.files, len(done.removed)) == (0, 3)
+    assert pictures(folder) == set()
+
+
+def test_what_went_elsewhere_before_an_interruption_stays(
+    tmp_path: Path, database: Database, store: Storage, drop: Seeded, say: Say, deliver_to: Deliver
+) -> None:
+    folder = tmp_path / "out"
+    say("approved", *drop.items[:3])
+    with database.begin() as connection:
+        order = read_order(connection, drop.campaign, "drop", Wanted(to=("pinterest-pin",)))
+    interrupted(store, order, folder, 2)
+    done = deliver_to(folder)
+    assert (done.files, done.written, done.removed) == (5, 3, ())
+    gone, changed = sorted((folder / "pinterest-pin").iterdir())
+    gone.unlink()
+    changed.write_bytes(b"retouched")
+    assert deliver_to(folder).left == (f"pinterest-pin/{changed.name}",)
+    assert {line["file"] for line in manifest(folder)["files"]} == {path.name for path in folder.glob("*.jpg")}
+
+
+def test_one_delivery_at_a_time_into_a_folder(tmp_path: Path, drop: Seeded, say: Say, deliver_to: Deliver) -> None:
+    folder = tmp_path / "out"
+    say("approved", *drop.items[:2])
+    with Folder.open(folder, "drop"), pytest.raises(BadInput, match="another delivery into it is at work"):
+        deliver_to(folder)
+    assert not folder.exists()
+    assert deliver_to(folder).written == 2
+
+
+def test_a_manifest_that_somebody_changed_is_not_written_over_and_a_lost_one_comes_back(
+    tmp_path: Path, drop: Seeded, say: Say, deliver_to: Deliver
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    table = folder / "manifest.csv"
+    table.write_text("my own notes")
+    say("approved", *drop.items[:2])
+    with pytest.raises(BadInput, match=r"manifest\.csv: is there already"):
+        deliver_to(folder)
+    assert [path.name for path in folder.iterdir()] == ["manifest.csv"]
+    table.unlink()
+    deliver_to(folder)
+    made = table.read_bytes()
+    table.unlink()
+    assert deliver_to(folder).written == 0
+    assert table.read_bytes() == made
+    table.write_bytes(made + b"seen by Eva")
+    say("approved", drop.items[2])
+    with pytest.raises(BadInput, match=r"manifest\.csv: is there already"):
+        deliver_to(folder)
+    assert table.read_bytes().endswith(b"Eva")
+
+
+def test_whatever_is_in_the_way_is_named(tmp_path: Path, drop: Seeded, say: Say, deliver_to: Deliver) -> None:
+    say("approved", drop.items[0])
+    deliver_to(tmp_path / "first", to=("pinterest-pin",))
+    (name,) = (line["file"] for line in manifest(tmp_path / "first")["files"])
+    for place, here in (("a", "pinterest-pin"), ("b", name)):
+        folder = tmp_path / place
+        (folder / here).parent.mkdir(parents=True)
+        (folder / here).mkdir() if here == name else (folder / here).touch()
+        with pytest.raises(BadInput, match=f"{name}: is there already"):
+            deliver_to(folder, to=("pinterest-pin",))
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="can't be written"):
+        deliver_to(tmp_path / "file")
+
+
 def test_a_folder_of_another_campaign_is_left_alone(
     tmp_path: Path, drop: Seeded, say: Say, deliver_to: Deliver
 ) -> None:
@@ -203,6 +299,7 @@ def test_a_manifest_that_was_tampered_with_removes_nothing_outside_its_folder(
     outside.write_bytes((folder / told["files"][0]["file"]).read_bytes())
     told["files"].append({**told["files"][0], "file": "../precious.jpg"})
     (folder / "manifest.json").write_text(json.dumps(told))
+    (folder / "manifest.csv").unlink()
     assert deliver_to(folder).left == ("../precious.jpg",)
     assert outside.exists()
 

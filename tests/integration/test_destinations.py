@@ -186,7 +186,16 @@ to:
   instagram-story: {headline: "{{ row.colour }}"}
   lookbook: {size: large, fit: pad}
   poster: {size: 500x500, ground: whitish, logo: gone.png}
+  Shop: {size: 100x100}
+  con: {size: 100x100}
+  wall: {size: 99999x99999}
+  shelf: {size: 100x100, white: true, fit: pad, ground: black}
+  tag: {size: 100x100, white: true, label: made}
+logo: drawing.svg
+font: font.ttf
 """
+    (tmp_path / "drawing.svg").write_text("<svg/>")
+    (tmp_path / "font.ttf").write_text("no font")
     with pytest.raises(BadInput) as raised:
         deliver_to(tmp_path / "out", file=delivery_file(told))
     found = str(raised.value)
@@ -197,12 +206,21 @@ to:
         (5, "size 'large' is no size"),
         (6, "ground 'whitish' is no colour"),
         (6, "gone.png can't be read"),
+        (7, "'Shop' can't be the name of a folder"),
+        (8, "'con' can't be the name of a folder"),
+        (9, "size '99999x99999' is no size"),
+        (10, "ground 'black' is not white, which shelf asks for"),
+        (11, "tag allows nothing on its pictures"),
+        (12, "drawing.svg is an SVG drawing"),
+        (13, "the font can't be read"),
     ):
         assert any(f"line {line}," in one and word in one for one in found.splitlines()), (line, word, found)
     assert "Did you mean 'instagram-square'?" in found
     assert not (tmp_path / "out").exists()
     with pytest.raises(BadInput, match=r"line 1, key to\.lookbook\.colour"):
         deliver_to(tmp_path / "out", file=delivery_file("to: {lookbook: {size: 10x10, colour: red}}"))
+    with pytest.raises(BadInput, match=r'Put it into quotes: "19\.90"'):
+        deliver_to(tmp_path / "out", file=delivery_file("to: {lookbook: {size: 10x10, price: 19.90}}"))
     with pytest.raises(BadInput, match="there is no destination 'nowhere'"):
         deliver_to(tmp_path / "out", "nowhere")
 
@@ -233,6 +251,19 @@ def test_a_text_that_does_not_fit_leaves_out_its_picture_alone(
     )
     assert (done.files, len(done.refused)) == (2, 2)
     assert all("sku-1001" in one.where for one in done.refused)
+
+
+def test_what_was_delivered_stays_while_it_is_approved_and_can_not_be_made_anew(
+    tmp_path: Path, drop: Seeded, say: Say, deliver_to: Deliver, delivery_file: Callable[[str], Path]
+) -> None:
+    folder, told = tmp_path / "out", 'to: {instagram-square: {headline: "Hello"}}'
+    deliver_to(folder, file=delivery_file(told))
+    before = {line["file"]: (folder / line["file"]).read_bytes() for line in lines(folder)}
+    say("rejected", drop.items[1])
+    done = deliver_to(folder, file=delivery_file(told.replace("Hello", "Hello there " * 60)))
+    assert (done.files, done.written, len(done.removed), len(done.refused)) == (3, 0, 1, 3)
+    assert all("stays as it was delivered before" in one.what for one in done.refused)
+    assert all((folder / line["file"]).read_bytes() == before[line["file"]] for line in lines(folder))
 
 
 def test_a_main_picture_for_amazon_is_on_pure_white_or_left_out(
@@ -276,8 +307,9 @@ def test_the_command_lists_destinations_and_delivers_to_them(
         cli, ["deliver", "drop", "--to", "instagram-square", "-o", "drop.zip", "--json"], env=_env(settings)
     )
     assert json.loads(packed.stdout)["destinations"] == ["instagram-square"]
-    both = CliRunner().invoke(cli, ["deliver", "drop", "--native", "--to", "instagram-square"], env=_env(settings))
-    assert both.exit_code == 2
+    for option in (["--native"], ["--format", "png"]):
+        both = CliRunner().invoke(cli, ["deliver", "drop", *option, "--to", "link-banner"], env=_env(settings))
+        assert both.exit_code == 2
 
 
 def test_with_a_certificate_every_file_is_signed_last_of_all_and_made_once(

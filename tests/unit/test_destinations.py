@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from orchestrator.delivering.destinations import Destination, Safe, presets
+from orchestrator.delivering.orders import stems_of
 from orchestrator.delivering.rendering.copy import Copy, Margins
 from orchestrator.delivering.rendering.images import Look, Unfit, pad, render, whitened
 
@@ -70,7 +71,7 @@ def test_what_is_nearly_white_becomes_white_and_nothing_else_changes() -> None:
 def test_a_ground_that_is_not_white_is_refused_with_its_share() -> None:
     picture = Image.new("RGB", (100, 100), "white")
     ImageDraw.Draw(picture).rectangle((0, 0, 100, 9), fill="teal")
-    with pytest.raises(Unfit, match=r"mug: is white in \d\d% of its rim"):
+    with pytest.raises(Unfit, match=r"mug: is white in \d\d % of its rim"):
         whitened(picture, "mug")
 
 
@@ -118,3 +119,20 @@ def test_looks_that_come_out_alike_have_one_name_and_others_another() -> None:
         Look((10, 10), copy=Copy(label="made"), safe=Margins(1, 0, 0, 0)),
     ]
     assert len({square.id, *(one.id for one in others)}) == 1 + len(others)
+
+
+def test_files_that_differ_in_their_endings_alone_keep_names_of_their_own() -> None:
+    assert stems_of(["a.jpg", "A.png", "b/c.d.png"]) == {"a.jpg": "a-jpg", "A.png": "A-png", "b/c.d.png": "b/c.d"}
+
+
+def test_one_file_is_signed_once_however_small_it_has_to_be() -> None:
+    calls = []
+
+    def sign(made: bytes) -> bytes:
+        calls.append(len(made))
+        return made + b"s" * 3000
+
+    full = render(noise(), "mug", Look((256, 256)), ".jpg", XMP)
+    made = render(noise(), "mug", Look((256, 256), most=len(full)), ".jpg", XMP, sign)
+    assert len(calls) == 1
+    assert len(made) <= len(full)

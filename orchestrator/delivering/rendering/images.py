@@ -30,6 +30,9 @@ JPEG_QUALITY, WEBP_QUALITY = 95, 92
 QUALITIES = (90, 85, 80, 75, 70)
 """Tried one after another where a destination takes no larger file; below, a picture looks spoilt."""
 
+SIGNATURE = 20_000
+"""Bytes that are kept free for a signature with its time stamp."""
+
 XMP_KEY = "XML:com.adobe.xmp"
 """Where PNG has it (XMP specification, part 3)."""
 
@@ -103,12 +106,12 @@ def render(
             picture = letter(on_white(picture), look.copy, look.safe, source)
         except BadInput as error:
             raise Unfit(*error.problems) from error
-    finish = finish or (lambda made: made)
-    made = finish(encode(picture, ending, xmp))
-    for quality in QUALITIES if look.most and ending != ".png" else ():
-        if len(made) <= look.most:
-            return made
-        made = finish(encode(picture, ending, xmp, quality))
+    room = look.most - (SIGNATURE if finish else 0)
+    for quality in (None, *QUALITIES):
+        made = encode(picture, ending, xmp, quality)
+        if not look.most or len(made) <= room or ending == ".png":
+            break
+    made = finish(made) if finish else made
     if look.most and len(made) > look.most:
         what = f"has {len(made):,} bytes as {ending[1:]}, and the destination takes {look.most:,}"
         raise Unfit.at(
@@ -187,7 +190,7 @@ def whitened(picture: Picture, source: str) -> Picture:
     inside_HW[rim:-rim, rim:-rim] = True
     share = float(white_HW[~inside_HW].mean())
     if share < WHITE_SHARE:
-        what = f"is white in {share:.0%} of its rim, and the destination wants a white ground"
+        what = f"is white in {int(100 * share)} % of its rim, and the destination wants a white ground"
         raise Unfit.at(source, what, "Ask for the thing alone on pure white, and approve such an image")
     levels_HW3[white_HW] = 255
     return Image.fromarray(levels_HW3)

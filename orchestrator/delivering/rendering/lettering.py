@@ -79,6 +79,19 @@ def pill_mask(pill: Box) -> Picture:
     return mask.reduce(4)
 
 
+def check_logo(data: bytes, where: str) -> Picture:
+    """A logo without empty edges, RGBA; `where` names it in errors.
+
+    Raises:
+        BadInput: it can't be read, or nothing of it is seen.
+    """
+    logo = read_picture(data, where).convert("RGBA")
+    seen = logo.getchannel("A").getbbox()
+    if seen is None:
+        raise BadInput.at(where, "is wholly transparent", "Save it again with something on it")
+    return logo.crop(seen)
+
+
 def read_logo(data: bytes, room: Box, unit: float, where: str) -> Picture:
     """RGBA without empty edges, as small as its box asks and never larger than it is.
 
@@ -87,11 +100,7 @@ def read_logo(data: bytes, room: Box, unit: float, where: str) -> Picture:
     """
     from PIL.Image import Resampling
 
-    logo = read_picture(data, f"{where}: logo").convert("RGBA")
-    seen = logo.getchannel("A").getbbox()
-    if seen is None:
-        raise BadInput.at(f"{where}: logo", "is wholly transparent", "Save it again with something on it")
-    logo = logo.crop(seen)
+    logo = check_logo(data, f"{where}: logo")
     box = min(LOGO[0] * unit, room[2] - room[0]), min(LOGO[1] * unit, room[3] - room[1])
     scale = min(1, box[0] / logo.width, box[1] / logo.height)
     size = max(1, round(logo.width * scale)), max(1, round(logo.height * scale))

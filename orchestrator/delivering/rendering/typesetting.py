@@ -162,6 +162,16 @@ def open_font(data: bytes, text: str, where: str) -> FreeTypeFont:
     return font
 
 
+def check_font(data: bytes, where: str) -> None:
+    """Sees whether a font can be read and drawn with; `where` names it in errors.
+
+    Raises:
+        BadInput: it can't.
+    """
+    with drawing_with_font(where):
+        open_font(data, "", where).getmask("0")
+
+
 @cache
 def inter() -> bytes:
     """The font that comes along (SIL Open Font License)."""
