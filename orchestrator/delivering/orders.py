@@ -28,6 +28,10 @@ LEAST_KEPT = 0.6
 """Share of an image's pixels that a cut has to leave; formats of the model's leave 0.65 and more for their own."""
 
 
+Identity = tuple[str, str, int, str]
+"""Row, format, seed and sha256 of an image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """In which shapes images are wanted.
@@ -92,24 +96,31 @@ class Order:
     Attributes:
         asked: how many images its brief asks for; `approved`: how many of them are.
         destinations: by name; an empty one stands for the pixels of each item's format.
-        refused: images that a destination can't take, together by reason.
+        refused: images that a destination can't take, together by reason; `cut`: which and where, those that a cut
+            would spoil.
         decisions, head: number and hash of the last decision that was read.
         credential: what files are signed with.
     """
 
     campaign: str
     asked: int
-    approved: frozenset[tuple[str, str, int, str]]
+    approved: frozenset[Identity]
     destinations: tuple[str, ...]
     deliverables: tuple[Deliverable, ...]
     refused: tuple[Problem, ...]
     decisions: int
     head: str
     credential: Credential | None = None
+    cut: frozenset[tuple[str, Identity]] = frozenset()
 
     def stands_for(self, line: Line) -> bool:
-        """Whether what was delivered earlier, to a destination that is not asked for now, is approved still."""
-        return line.destination not in self.destinations and _identity(line) in self.approved
+        """Whether what was delivered earlier is approved still, and not to be made anew.
+
+        So it is where its destination is not asked for now, and where it does not take the image any more.
+        """
+        here = _identity(line)
+        elsewhere = line.destination not in self.destinations
+        return (elsewhere and here in self.approved) or (line.destination, here) in self.cut
 
     def made(self, one: Deliverable) -> str:
         """All that decides a file's bytes beside the image."""
@@ -141,10 +152,12 @@ def read_order(connection: Connection, campaign_id: int, name: str, wanted: Want
     named = list(zip(names, items, strict=True))
     deliverables: list[Deliverable] = []
     refused: list[Problem] = []
+    cut: set[tuple[str, Identity]] = set()
     for placement in placements:
-        taken, left_out = _for_destination(named, placement)
+        taken, spoilt = _for_destination(named, placement)
         deliverables += taken
-        refused += left_out
+        refused += _too_much_cut(placement.destination, spoilt)
+        cut |= {(placement.destination.name, _identity(item)) for item in spoilt}
     return Order(
         campaign=name,
         asked=len(items),
@@ -155,10 +168,11 @@ def read_order(connection: Connection, campaign_id: int, name: str, wanted: Want
         decisions=decisions,
         head=head,
         credential=wanted.credential,
+        cut=frozenset(cut),
     )
 
 
-def _identity(one: Item | Line) -> tuple[str, str, int, str]:
+def _identity(one: Item | Line) -> Identity:
     return (one.row, one.format, one.seed, one.sha256 if isinstance(one, Item) else one.image)
 
 
@@ -170,29 +184,37 @@ def _in_their_formats(named: Sequence[tuple[str, Item]], *, native: bool) -> Ite
 
 def _for_destination(
     named: Sequence[tuple[str, Item]], placement: Placement
-) -> tuple[list[Deliverable], list[Problem]]:
-    """One file for each row, variant and seed: of the formats, the one that loses least, if it is approved."""
+) -> tuple[list[Deliverable], list[Item]]:
+    """One file for each row, variant and seed: of the formats, the one that loses least, if it is approved.
+
+    Beside them are those that a cut would spoil.
+    """
     there = placement.destination
     nearest: dict[tuple[str, str, int], tuple[str, Item]] = {}
     for name, item in named:
         cell = (item.row, variant_key(item.variant), item.seed)
         if cell not in nearest or _loss(item.format, there) < _loss(nearest[cell][1].format, there):
             nearest[cell] = name, item
-    taken, cut, stems = [], Counter[str](), stems_of([name for name, _ in named])
+    taken, spoilt, stems = [], [], stems_of([name for name, _ in named])
     for name, item in nearest.values():
         if item.approval is None:
             continue
         if there.fit == "cut" and _kept((item.width, item.height), there.size) < LEAST_KEPT:
-            cut[item.format] += 1
+            spoilt.append(item)
             continue
         file = f"{there.name}/{stems[name]}.{there.kind}"
         taken.append(Deliverable(file, item, item.approval, _look(placement, item), there.name))
+    return taken, spoilt
+
+
+def _too_much_cut(there: Destination, items: Sequence[Item]) -> list[Problem]:
     size = "x".join(map(str, there.size))
     mend = f"Add a format nearer to {size}, or say fit: pad in a delivery file"
-    what = "of the format {} would lose more than {:.0%} of their pixels there"
-    return taken, [
-        Problem(f"destination {there.name}", f"{count:,} images {what.format(name, 1 - LEAST_KEPT)}", mend)
-        for name, count in cut.items()
+    what = f"would lose more than {1 - LEAST_KEPT:.0%} of their pixels there"
+    times = Counter(item.format for item in items)
+    return [
+        Problem(f"destination {there.name}", f"{count:,} images of the format {name} {what}", mend)
+        for name, count in times.items()
     ]
 
 

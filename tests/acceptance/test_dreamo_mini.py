@@ -8,7 +8,7 @@ import pytest
 
 from core.cards import load_card
 from core.settings import Settings
-from core.training.answers import BASE, DRAWINGS, MODEL
+from core.training.answers import DRAWINGS, MODEL
 from core.training.evaluation import Plan, Report, evaluate
 from core.training.world.readers import SHIPPED, load_readers
 from core.training.world.truth import SMALL
@@ -19,7 +19,8 @@ COUNT = 40
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    plan = Plan("dreamo-mini", SMALL, COUNT, tasks=("subject", "tryon", "two-subjects"))
+    tasks = ("subject", "tryon", "two-subjects")
+    plan = Plan("dreamo-mini", SMALL, COUNT, tasks=tasks, sources=(MODEL, DRAWINGS))
     found, _ = evaluate(plan, settings, load_readers(SHIPPED / "small"))
     return found
 
@@ -32,7 +33,8 @@ def rate(report: Report, source: str, task: str, name: str) -> float:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("task", ["subject", "tryon"])
 def test_references_decide_looks_and_words_the_place(report: Report, task: str) -> None:
-    assert rate(report, MODEL, task, "fidelity") > rate(report, BASE, task, "fidelity")
+    # The captions say nothing of looks: by chance an eighth of the colours would be right.
+    assert rate(report, MODEL, task, "fidelity") >= {"subject": 0.75, "tryon": 0.68}[task]
     prefix = "garment_" if task == "tryon" else ""
     assert rate(report, MODEL, task, f"{prefix}colour") >= 0.75
     assert rate(report, MODEL, task, "place") >= 0.8
@@ -41,8 +43,7 @@ def test_references_decide_looks_and_words_the_place(report: Report, task: str) 
 @pytest.mark.timeout(600)
 def test_two_products_stand_where_the_words_say_with_the_looks_of_their_references(report: Report) -> None:
     both, sides, swapped = (rate(report, MODEL, "two-subjects", name) for name in ("both", "sides", "swapped"))
-    assert both >= 0.4
-    assert both > rate(report, BASE, "two-subjects", "both")
+    assert both >= 0.55
     assert sides >= 0.7
     assert swapped <= 0.15
 

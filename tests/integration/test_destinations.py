@@ -266,6 +266,17 @@ def test_what_was_delivered_stays_while_it_is_approved_and_can_not_be_made_anew(
     assert all((folder / line["file"]).read_bytes() == before[line["file"]] for line in lines(folder))
 
 
+def test_what_a_new_size_would_cut_too_much_stays_as_it_was(
+    tmp_path: Path, drop: Seeded, deliver_to: Deliver, delivery_file: Callable[[str], Path]
+) -> None:
+    folder, told = tmp_path / "out", "to: {shelf: {size: 400x400}, wall: {size: 300x300}}"
+    deliver_to(folder, file=delivery_file(told))
+    done = deliver_to(folder, file=delivery_file(told.replace("400x400", "400x100").replace("300x300", "200x200")))
+    assert (done.files, done.written, done.removed) == (8, 4, ())
+    assert {(line["destination"], line["width"]) for line in lines(folder)} == {("shelf", 400), ("wall", 200)}
+    assert {size_of(path) for path in (folder / "shelf").iterdir()} == {(400, 400)}
+
+
 def test_a_main_picture_for_amazon_is_on_pure_white_or_left_out(
     tmp_path: Path, database: Database, store: Storage, undecided: Seeded, say: Say, deliver_to: Deliver
 ) -> None:

@@ -18,7 +18,7 @@ from orchestrator.delivering.rendering import contrast
 from orchestrator.delivering.rendering.copy import Copy, Margins
 from orchestrator.delivering.rendering.layout import SMALLEST, Layout, lay_out, room_in
 from orchestrator.delivering.rendering.lettering import letter
-from orchestrator.delivering.rendering.typesetting import Face, Unfit, lines_of, pieces_of, set_lines
+from orchestrator.delivering.rendering.typesetting import Face, TooLarge, lines_of, pieces_of, set_lines
 
 PHOTOS = Path(__file__).parents[1] / "data" / "photos"
 DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
@@ -201,7 +201,7 @@ def test_wrapping_keeps_every_word_and_the_width(text: str, width: int) -> None:
     for paragraph in lines_of(text):
         try:
             block = set_lines("headline", (paragraph,), face, width)
-        except Unfit:
+        except TooLarge:
             continue
         set_ = " ".join(line for line, _ in block.lines)
         assert set_.split() == paragraph.split()

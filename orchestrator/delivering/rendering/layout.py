@@ -20,7 +20,7 @@ from orchestrator.delivering.rendering.typesetting import (
     Block,
     Face,
     Pair,
-    Unfit,
+    TooLarge,
     open_font,
     place_on,
     set_lines,
@@ -141,14 +141,14 @@ def lay_out(copy: Copy, size: Pair, room: Box, logo: Pair, where: str) -> Layout
     font = open_font(copy.font, "".join(line for lines in texts.values() for line in lines), where)
     breadth = (room[2] - room[0]) / (room[3] - room[1])
     ways = [(True, False), (True, True)] if breadth > BANNER else [(breadth > WIDE, False)]
-    reason = Unfit()
+    reason = TooLarge()
     for scale in scales(size):
         faces = {name: face_at(font, name, scale, size) for name in texts}
         for across, beside in ways:
             try:
                 return arrange(texts, faces, room, logo, unit, across, beside)
-            except Unfit as unfit:
-                reason = unfit
+            except TooLarge as too_large:
+                reason = too_large
     free = f"{room[2] - room[0]} x {room[3] - room[1]} pixels"
     what = f"{reason} not fit into {free} even at the smallest legible size"
     raise BadInput.at(where, what, "Shorten it, or leave something out")
@@ -175,7 +175,7 @@ def arrange(
     """Everything at its place: the price across from the headline or below it, the logo beside the texts or above.
 
     Raises:
-        Unfit: there is not enough room.
+        TooLarge: there is not enough room.
     """
     left, top, right, bottom = room
     gap, corner = round(GAP * unit), (left, top)
@@ -203,7 +203,7 @@ def stack(sizes: Mapping[str, Pair], free: Box, gap: int, across: bool, leftward
     In a banner, what is above the label stands in the middle of the height that is left.
 
     Raises:
-        Unfit: there is not enough height.
+        TooLarge: there is not enough height.
     """
     left, top, right, bottom = free
     rows = (("headline", "price"), ("label",)) if across else (("headline",), ("price",), ("label",))
@@ -211,7 +211,7 @@ def stack(sizes: Mapping[str, Pair], free: Box, gap: int, across: bool, leftward
     heights = [max(sizes[name][1] for name in row) for row in filled]
     spare = bottom - top - sum(heights) - gap * (len(filled) - 1)
     if spare < 0:
-        raise Unfit("the texts together do")
+        raise TooLarge("the texts together do")
     y = top + (spare // 2 if right - left > BANNER * (bottom - top) else spare)
     corners = {}
     for row, height in zip(filled, heights, strict=True):
@@ -228,12 +228,12 @@ def set_texts(texts: Texts, faces: Mapping[str, Face], free: Pair, unit: float, 
     """The lines of every text for a room of that width and height.
 
     Raises:
-        Unfit: one is too wide or, as a headline, too high.
+        TooLarge: one is too wide or, as a headline, too high.
     """
     width, height = free
     blocks = {name: set_lines(name, texts[name], faces[name], width) for name in texts if name != "headline"}
     if "price" in blocks and pill_size(blocks["price"])[0] > width:
-        raise Unfit("the price does")
+        raise TooLarge("the price does")
     if "headline" in texts:
         if across and "price" in blocks:
             width -= pill_size(blocks["price"])[0] + 2 * round(GAP * unit)
@@ -242,7 +242,7 @@ def set_texts(texts: Texts, faces: Mapping[str, Face], free: Pair, unit: float, 
         headline = set_lines("headline", texts["headline"], faces["headline"], width)
         most = WIDE_HEADLINE_HEIGHT if across else HEADLINE_HEIGHT
         if headline.size[1] > max(most * unit, LEAST_HEIGHT):
-            raise Unfit("the headline does")
+            raise TooLarge("the headline does")
         blocks["headline"] = headline
     return blocks
 

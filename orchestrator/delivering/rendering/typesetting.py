@@ -79,7 +79,7 @@ class Block:
         return width, self.leading * (len(self.lines) - 1) + self.lines[-1][1][3] - self.lines[0][1][1]
 
 
-class Unfit(Exception):
+class TooLarge(Exception):
     """A text, which the message names, does not fit at one size; a smaller size may do."""
 
 
@@ -87,7 +87,7 @@ def set_lines(name: str, paragraphs: tuple[str, ...], face: Face, width: int) ->
     """Paragraphs broken into the fewest lines, and those about equally long.
 
     Raises:
-        Unfit: they are too many, or a word is too long.
+        TooLarge: they are too many, or a word is too long.
     """
     breadth = cache(face.breadth)
     lines: list[str] = []
@@ -95,7 +95,7 @@ def set_lines(name: str, paragraphs: tuple[str, ...], face: Face, width: int) ->
         pieces = pieces_of(paragraph)
         fewest = wrap(pieces, breadth, width, LINES[name] - len(lines))
         if not fewest:
-            raise Unfit(f"the {name} does")
+            raise TooLarge(f"the {name} does")
         low, high = 1, width
         while low < high:
             middle = (low + high) // 2
