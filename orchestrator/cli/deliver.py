@@ -140,7 +140,7 @@ def _tell(told: dict[str, Any], refused: Sequence[Problem]) -> None:
     removed = f", {len(told['removed']):,} taken away" if told["removed"] else ""
     there = f" for {', '.join(told['destinations'])}" if told["destinations"] else ""
     signed = ", signed" if told["signed"] else ""
-    written = f"{told['files']:,} files{there}, {told['written']:,} of them new{signed}{removed}"
+    written = f"{told['written']:,} new files{there}{signed}, {told['files']:,} in all{removed}"
     click.echo(f"{click.style(counts, bold=True)}: {written}")
     click.echo(f"Delivered: {told['output']}")
     for name in told["left"]:

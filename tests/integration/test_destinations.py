@@ -312,7 +312,7 @@ def test_the_command_lists_destinations_and_delivers_to_them(
         cli, ["deliver", "drop", "--to", "instagram-square", "--to", "instagram-story"], env=_env(settings)
     )
     assert done.exit_code == 0, done.output
-    assert "4 files for instagram-square, instagram-story" in done.output
+    assert "4 new files for instagram-square, instagram-story, 4 in all" in done.output
     assert "left out: destination instagram-story" in done.output
     packed = CliRunner().invoke(
         cli, ["deliver", "drop", "--to", "instagram-square", "-o", "drop.zip", "--json"], env=_env(settings)
