@@ -363,6 +363,13 @@ def test_a_logo_that_would_be_lost_gets_a_halo() -> None:
     assert (lettered[200:] == 255).all()
 
 
+def test_a_logo_that_would_be_lost_in_part_gets_a_halo() -> None:
+    picture = plain()
+    picture.paste("white", (100, 0, 540, 540))
+    lettered = letter(picture, Copy(logo=ring((255, 255, 255))), OPEN, "feed")
+    assert np.asarray(lettered)[:150, 105:300].min() < 200
+
+
 def test_a_logo_on_a_ground_of_its_own_gets_no_halo() -> None:
     lettered = letter(plain(colour="white"), Copy(logo=png(plain((80, 40), "white"))), OPEN, "feed")
     assert lettered.getextrema() == ((255, 255),) * 3

@@ -29,6 +29,9 @@ FAVOUR = 0.06
 """How much more of the picture white letters may change than black ones (`change`): on middle tones WCAG's
 formula calls black letters legible that people find hard to read."""
 
+SEEN, INKS = 0.9, 500
+"""The share of spots behind a logo in which it has to be seen; how many of its pixels are asked."""
+
 MOST_FOR_A_LOGO = 140
 """Strength beyond which a scrim spoils more than a pale logo does."""
 
@@ -95,11 +98,13 @@ def scrim_for_text(behind: NDArray[Any]) -> Scrim:
 
 
 def scrim_for_logo(behind: NDArray[Any], shown: NDArray[Any]) -> Scrim | None:
-    """What a logo of the colours `shown` needs; None where half of it can be seen as it is."""
+    """What a logo of the colours `shown` needs; None where half of them can be seen in nearly every spot."""
     import numpy as np
 
     inks = luminance(shown)
-    if float(np.median(ratio(inks, luminance(behind.mean(axis=0))))) >= LOGO:
+    some = inks[:: max(1, len(inks) // INKS)]
+    seen = np.median(ratio(some[:, None], luminance(behind)[None, :]), axis=0) >= LOGO
+    if seen.mean() >= SEEN:
         return None
     ink, dark = float(np.median(inks)), dark_veil(behind)
     scrims = (
